@@ -1,0 +1,1 @@
+"""HTTP for every feature: the route value, reading requests, writing answers, the interface."""

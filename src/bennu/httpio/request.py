@@ -1,0 +1,152 @@
+"""Reading a request: the caller, a JSON body within bounds, query and path parameters."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+import msgspec
+from starlette.requests import Request
+
+from bennu.access import Caller
+from bennu.httpio.route import Query
+from bennu.kernel.errors import (
+    FieldProblem,
+    MalformedError,
+    SchemaError,
+    TooLargeError,
+)
+
+T = TypeVar("T")
+
+#: Keys under which the middlewares leave their results in the ASGI scope.
+CALLER: Final = "bennu.caller"
+
+JSON_BODY_LIMIT_BYTES: Final = 1_048_576
+
+
+def caller_of(request: Request) -> Caller:
+    """Return who is calling, as the gate found out."""
+    caller: Caller = request.scope[CALLER]
+    return caller
+
+
+async def body_within(request: Request, limit_bytes: int) -> bytes:
+    """Read the whole body, chunked ones too, but never more than ``limit_bytes``.
+
+    Raises:
+        TooLargeError: as soon as the announced or the received length exceeds the limit.
+    """
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limit_bytes:
+        raise TooLargeError(f"The body is larger than {limit_bytes} bytes")
+    chunks: list[bytes] = []
+    received = 0
+    async for chunk in request.stream():
+        received += len(chunk)
+        if received > limit_bytes:
+            raise TooLargeError(f"The body is larger than {limit_bytes} bytes")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def json_of(request: Request, kind: type[T], limit_bytes: int = JSON_BODY_LIMIT_BYTES) -> T:
+    """Decode the body as JSON of the given msgspec type.
+
+    Raises:
+        MalformedError: it is not JSON at all.
+        SchemaError: a field is missing or wrong; names the field.
+        TooLargeError: it exceeds the limit.
+    """
+    return decode_json(await body_within(request, limit_bytes), kind)
+
+
+def decode_json(body: bytes, kind: type[T]) -> T:
+    """Decode JSON bytes as the given msgspec type; see ``json_of`` for the errors."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise SchemaError(_problem_of(str(error))) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedError("The body is not valid JSON", detail=type(error).__name__) from None
+
+
+def _problem_of(message: str) -> FieldProblem:
+    """Turn msgspec's ``text - at `$.data.name``` into a way and a text."""
+    text, _, where = message.partition(" - at `$")
+    way: list[str | int] = ["body"]
+    for part in where.rstrip("`").replace("[", ".[").split("."):
+        name = part.strip("[]")
+        if name and name != "...":
+            way.append(int(name) if name.isdecimal() and part.startswith("[") else name)
+    kind = "missing" if "missing required field" in text else "value_error"
+    if kind == "missing":
+        way.append(text.rpartition("`")[0].rpartition("`")[2])
+    return FieldProblem(loc=tuple(way), msg=text, kind=kind)
+
+
+def path_value(request: Request, name: str) -> str:
+    """Return one named part of the path, decoded."""
+    return str(request.path_params[name])
+
+
+def query_values(request: Request, declared: tuple[Query, ...]) -> Mapping[str, object]:
+    """Read the declared query parameters; a repeated one gives a tuple, an absent one None.
+
+    Raises:
+        SchemaError: one is missing, not of its kind, not allowed, or out of range.
+    """
+    problems: list[FieldProblem] = []
+    values: dict[str, object] = {}
+    for query in declared:
+        texts = request.query_params.getlist(query.name)
+        if not texts:
+            values[query.name] = () if query.many else None
+            if query.required:
+                problems.append(FieldProblem(("query", query.name), "Field required", "missing"))
+            continue
+        try:
+            read = tuple(_convert(text, query) for text in texts)
+        except ValueError as error:
+            problems.append(
+                FieldProblem(("query", query.name), str(error), "value_error", texts[-1][:200])
+            )
+            continue
+        values[query.name] = read if query.many else read[-1]
+    if problems:
+        raise SchemaError(*problems)
+    return values
+
+
+def _convert(text: str, query: Query) -> object:
+    if query.kind == "datetime":
+        return _time(text)
+    if query.kind == "boolean":
+        if text.lower() not in {"true", "false", "1", "0"}:
+            raise ValueError("Input should be true or false")
+        return text.lower() in {"true", "1"}
+    if query.kind in {"integer", "number"}:
+        return _number(text, query)
+    if query.allowed and text not in query.allowed:
+        raise ValueError(f"Input should be one of {', '.join(query.allowed)}")
+    return text
+
+
+def _number(text: str, query: Query) -> int | float:
+    try:
+        value = int(text) if query.kind == "integer" else float(text)
+    except ValueError:
+        raise ValueError(f"Input should be a valid {query.kind}") from None
+    if query.minimum is not None and not value >= query.minimum:
+        raise ValueError(f"Input should be at least {query.minimum:g}")
+    if query.maximum is not None and not value <= query.maximum:
+        raise ValueError(f"Input should be at most {query.maximum:g}")
+    return value
+
+
+def _time(text: str) -> datetime:
+    """Read an ISO-8601 time; one without a zone is taken as UTC (contract, section 1)."""
+    try:
+        value = datetime.fromisoformat(text.replace(" ", "+"))
+    except ValueError:
+        raise ValueError("Input should be a valid ISO-8601 date and time") from None
+    return value if value.tzinfo is not None else value.replace(tzinfo=UTC)

@@ -1,0 +1,26 @@
+"""The security epoch: one number that every change of authority moves.
+
+Verified credentials are cached only for the epoch they were checked in, so a revocation or a
+role change holds for the very next request, in this process and in every other one.
+"""
+
+from sqlalchemy import Connection, select, update
+
+from bennu.storage.schema import security_epoch
+
+
+def move_security_epoch(connection: Connection) -> None:
+    """Move the epoch in the transaction of the change it announces."""
+    connection.execute(
+        update(security_epoch)
+        .where(security_epoch.c.id == 1)
+        .values(value=security_epoch.c.value + 1)
+    )
+
+
+def read_security_epoch(connection: Connection) -> int:
+    """Return the current epoch."""
+    value = connection.execute(
+        select(security_epoch.c.value).where(security_epoch.c.id == 1)
+    ).scalar_one()
+    return int(value)
