@@ -25,3 +25,15 @@ class SystemClock:
     def monotonic_seconds(self) -> float:
         """Return seconds from an arbitrary start that never run backwards."""
         return time.monotonic()
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Return whole microseconds since 1970 UTC, the form in which times are stored."""
+    delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def from_microseconds(microseconds: int) -> datetime:
+    """Return the aware UTC time of stored microseconds."""
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)
