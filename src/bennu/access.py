@@ -39,9 +39,7 @@ class Permission(StrEnum):
     PRIVACY_ERASE = "privacy:erase"
 
 
-_READ = frozenset(
-    {Permission.TRACES_READ, Permission.ANNOTATIONS_READ, Permission.PROJECTS_READ}
-)
+_READ = frozenset({Permission.TRACES_READ, Permission.ANNOTATIONS_READ, Permission.PROJECTS_READ})
 _WRITE = frozenset(
     {
         Permission.TRACES_INGEST,

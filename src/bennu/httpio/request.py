@@ -20,6 +20,9 @@ T = TypeVar("T")
 
 #: Keys under which the middlewares leave their results in the ASGI scope.
 CALLER: Final = "bennu.caller"
+REFUSAL: Final = "bennu.refusal"
+ADDRESS: Final = "bennu.address"
+REQUEST_ID: Final = "bennu.request_id"
 
 JSON_BODY_LIMIT_BYTES: Final = 1_048_576
 

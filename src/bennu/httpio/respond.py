@@ -49,9 +49,7 @@ def json_answer(
     value: object, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Answer with JSON of any value that msgspec can encode."""
-    return Response(
-        _encoder.encode(value), status, headers=headers, media_type="application/json"
-    )
+    return Response(_encoder.encode(value), status, headers=headers, media_type="application/json")
 
 
 def text_answer(

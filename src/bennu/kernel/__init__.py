@@ -1,1 +1,1 @@
-"""What every feature may use: errors, clock, identifiers, environment, logs. Standard library only."""
+"""What all may use: errors, clock, identifiers, environment, logs: standard library only."""

@@ -38,8 +38,7 @@ metadata: Final = MetaData(
 ROW_ID: Final[TypeEngine[int]] = BigInteger().with_variant(Integer(), "sqlite")
 SEALED: Final = {"sealed": True}
 PERSONAL: Final = {"personal": True}
-#: Row numbers of tables with public ids are never used twice.
-_NEVER_REUSED: Final = {"sqlite_autoincrement": True}
+# sqlite_autoincrement: row numbers of tables with public ids are never used twice.
 
 
 def _row_id() -> Column[int]:
@@ -92,7 +91,7 @@ users = Table(
     _time("updated_at"),
     _time("last_sign_in_at", nullable=True),
     UniqueConstraint("auth_method", "provider", "issuer", "subject"),
-    **_NEVER_REUSED,
+    sqlite_autoincrement=True,
 )
 
 groups = Table(
@@ -104,7 +103,7 @@ groups = Table(
     Column("external_id", Text, nullable=True),
     _time("created_at"),
     UniqueConstraint("source", "name"),
-    **_NEVER_REUSED,
+    sqlite_autoincrement=True,
 )
 
 memberships = Table(
@@ -127,7 +126,7 @@ roles = Table(
     Column("permissions", Text, nullable=False),  # JSON list
     _time("created_at"),
     _time("updated_at"),
-    **_NEVER_REUSED,
+    sqlite_autoincrement=True,
 )
 
 #: All authority: subject has role in scope. Scope is ``global`` or ``project:<row id>``.
@@ -160,7 +159,7 @@ sessions = Table(
     _time("created_at"),
     _time("last_used_at"),
     _time("expires_at"),
-    **_NEVER_REUSED,
+    sqlite_autoincrement=True,
 )
 
 api_keys = Table(
@@ -179,7 +178,7 @@ api_keys = Table(
     _time("last_used_at", nullable=True),
     Column("last_used_address", Text, nullable=True, info=PERSONAL),
     Column("replaced_by", ROW_ID, nullable=True),
-    **_NEVER_REUSED,
+    sqlite_autoincrement=True,
 )
 
 #: Every bearer credential of whatever kind; found by its clear random id, proved by its digest.
@@ -325,7 +324,7 @@ projects = Table(
     Column("retention_policy_id", ROW_ID, nullable=True),
     _time("created_at"),
     _time("updated_at"),
-    **_NEVER_REUSED,
+    sqlite_autoincrement=True,
 )
 
 trace_sessions = Table(
@@ -338,7 +337,7 @@ trace_sessions = Table(
     Column("end_ns", BigInteger, nullable=False),
     UniqueConstraint("session_id", "project_id"),
     Index("ix_trace_sessions_project_start", "project_id", "start_ns"),
-    **_NEVER_REUSED,
+    sqlite_autoincrement=True,
 )
 
 traces = Table(
@@ -348,7 +347,10 @@ traces = Table(
     Column("project_id", ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
     Column("trace_id", LargeBinary(16), nullable=False),
     Column(
-        "session_id", ForeignKey("trace_sessions.id", ondelete="SET NULL"), nullable=True, index=True
+        "session_id",
+        ForeignKey("trace_sessions.id", ondelete="SET NULL"),
+        nullable=True,
+        index=True,
     ),
     Column("start_ns", BigInteger, nullable=False),
     Column("end_ns", BigInteger, nullable=False),
@@ -358,7 +360,7 @@ traces = Table(
     Column("completion_tokens", BigInteger, nullable=False),
     UniqueConstraint("trace_id", "project_id"),
     Index("ix_traces_project_start", "project_id", "start_ns"),
-    **_NEVER_REUSED,
+    sqlite_autoincrement=True,
 )
 
 #: Times are nanoseconds as sent. Attributes and events are payloads with their own codec and
@@ -390,5 +392,5 @@ spans = Table(
     UniqueConstraint("span_id", "project_id"),
     Index("ix_spans_project_start", "project_id", "start_ns"),
     Index("ix_spans_project_name", "project_id", "name"),
-    **_NEVER_REUSED,
+    sqlite_autoincrement=True,
 )

@@ -1,0 +1,152 @@
+"""From the table of routes to an ASGI application: permission first, then the handler.
+
+Every path under ``/v1`` is served under ``/api/v1`` too (spec line 145). A path that is in no
+table is a 404, never a page.
+
+Spec: lines 142-155. Source: OWASP ASVS 5.0 V8.3.1 (rules enforced at one trusted place).
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from http import HTTPStatus
+from typing import Final
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Router
+from starlette.routing import Route as Path
+from starlette.types import Receive, Scope, Send
+
+from bennu.access import Caller, Principal, PrincipalKind, require
+from bennu.httpio.request import CALLER, REFUSAL
+from bennu.httpio.respond import error_answer, text_answer
+from bennu.httpio.route import Door, Route
+from bennu.kernel.errors import AppError, DeniedError, NotFoundError, UnauthenticatedError
+
+CHANGE_FIRST: Final = (
+    "The password must be changed first: PATCH /v1/user with current_password and password"
+)
+ACCOUNTS_NEED_AUTHENTICATION: Final = (
+    "This action requires authentication to be enabled. "
+    "Set the PHOENIX_ENABLE_AUTH environment variable to true."
+)
+ONLY_PEOPLE: Final = "This action needs a signed-in person; API keys cannot perform it."
+
+#: Told of every refusal for lack of a permission, so that it reaches the audit trail.
+DenialListener = Callable[[Caller, Route, AppError], Awaitable[None]]
+
+
+def check_route(route: Route, scope: Scope) -> None:
+    """Refuse the call unless its caller may use this route.
+
+    Raises:
+        UnauthenticatedError: a credential is needed, and none or a bad one came.
+        DeniedError: the permission is missing, or the password must be changed first.
+    """
+    if route.permission is Door.OPEN:
+        return
+    refusal: AppError | None = scope.get(REFUSAL)
+    if refusal is not None:
+        raise refusal
+    principal: Principal = scope[CALLER].principal
+    if principal.kind is PrincipalKind.ANONYMOUS and not principal.permissions:
+        raise UnauthenticatedError("Invalid token", detail="no credential")
+    if principal.must_change_password and not route.before_password_change:
+        raise DeniedError(CHANGE_FIRST, detail="password must be changed")
+    if isinstance(route.permission, Door):
+        _check_door(route.permission, principal)
+    else:
+        require(principal, route.permission)
+
+
+def _check_door(door: Door, principal: Principal) -> None:
+    if door is Door.SIGNED_IN:
+        return
+    if principal.kind is PrincipalKind.ANONYMOUS:
+        raise DeniedError(ACCOUNTS_NEED_AUTHENTICATION, detail="authentication is off")
+    if door is Door.PERSON and not principal.is_session:
+        raise DeniedError(ONLY_PEOPLE, detail="not a session")
+
+
+class PathEndpoint:
+    """All methods of one path, as a plain ASGI application."""
+
+    def __init__(self, routes: Iterable[Route], on_denied: DenialListener | None) -> None:
+        self._routes = {route.method: route for route in routes}
+        if "GET" in self._routes:
+            self._routes.setdefault("HEAD", self._routes["GET"])
+        self._allow = ", ".join(sorted(self._routes))
+        self._on_denied = on_denied
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check, call, answer; errors of the application become answers here."""
+        request = Request(scope, receive)
+        route = self._routes.get(scope["method"])
+        if route is None:
+            answer = text_answer(
+                "Method Not Allowed", HTTPStatus.METHOD_NOT_ALLOWED, {"allow": self._allow}
+            )
+        else:
+            answer = await self._answer(route, request)
+        await answer(scope, receive, send)
+
+    async def _answer(self, route: Route, request: Request) -> Response:
+        try:
+            check_route(route, request.scope)
+            return await route.handler(request)
+        except ClientDisconnect:
+            return text_answer("The client went away", HTTPStatus.BAD_REQUEST)
+        except AppError as error:
+            if isinstance(error, DeniedError) and self._on_denied is not None:
+                await self._on_denied(request.scope[CALLER], route, error)
+            return refusal_answer(error, request)
+
+
+def refusal_answer(error: AppError, request: Request) -> Response:
+    """Turn an error into an answer; a 401 says where to learn how to sign in (RFC 9728)."""
+    answer = error_answer(error)
+    request.scope["bennu.error"] = error
+    if isinstance(error, UnauthenticatedError):
+        answer.headers["www-authenticate"] = (
+            'Bearer realm="Arize Phoenix", '
+            f'resource_metadata="{origin_of(request)}/.well-known/oauth-protected-resource"'
+        )
+    return answer
+
+
+def origin_of(request: Request) -> str:
+    """Return the public origin: the configured root URL, else what the client connected to."""
+    root_url: str | None = request.scope.get("bennu.root_url")
+    if root_url:
+        return root_url.rstrip("/")
+    host = request.headers.get("host", "localhost")
+    shown = host if all(c.isalnum() or c in ".-:[]_" for c in host) else "localhost"
+    return f"{request.scope['scheme']}://{shown}"
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    request = Request(scope, receive)
+    await refusal_answer(NotFoundError("Not Found"), request)(scope, receive, send)
+
+
+def application_of(
+    routes: Sequence[Route], on_denied: DenialListener | None = None
+) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """Build the ASGI application of a table of routes.
+
+    Raises:
+        ValueError: the same method stands twice on one path.
+    """
+    by_path: dict[str, list[Route]] = {}
+    for route in routes:
+        known = by_path.setdefault(route.path, [])
+        if any(other.method == route.method for other in known):
+            raise ValueError(f"{route.method} {route.path} is declared twice")
+        known.append(route)
+    endpoints = {path: PathEndpoint(of, on_denied) for path, of in by_path.items()}
+    paths: list[BaseRoute] = [Path(path, endpoint) for path, endpoint in endpoints.items()]
+    paths += [
+        Path("/api" + path, endpoint)
+        for path, endpoint in endpoints.items()
+        if path.startswith("/v1/")
+    ]
+    return Router(paths, redirect_slashes=False, default=_not_found)
