@@ -1,0 +1,1 @@
+"""The Alembic revisions, run at start by storage/migrate.py."""
