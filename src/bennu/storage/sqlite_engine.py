@@ -188,7 +188,8 @@ class SqliteEngine:
             job(connection)
         if connection is not None:
             if self._path is not None:
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                raw: Any = connection.connection.dbapi_connection
+                raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
             connection.close()
 
 
