@@ -1,0 +1,144 @@
+"""Opens both doors, HTTP and gRPC, in one event loop, and closes them in order.
+
+The order at SIGTERM: not ready any more, accept nothing new, finish what is under way, write what
+was taken, close the database. What was acknowledged is on disk before it is acknowledged, so even
+SIGKILL loses nothing.
+
+Spec: lines 179-196 (both listeners). Decision 6 (drain).
+"""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from typing import Final
+
+import grpc.aio
+import uvicorn
+import uvloop
+
+from bennu.app import Application
+from bennu.kernel.errors import AppError
+from bennu.settings import Settings
+
+logger: Final = logging.getLogger("bennu.serve")
+
+GRACE_SECONDS: Final = 6
+_BACKLOG: Final = 2048
+
+
+class StartError(AppError):
+    """The server cannot start; the text names the variable and the reason."""
+
+    code = "start"
+
+
+class _HttpServer(uvicorn.Server):
+    """uvicorn without its own signal handlers: one place decides how the server ends."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to ``serve``."""
+        yield
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Bind one TCP socket.
+
+    Raises:
+        StartError: the address is taken or not of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        if family == socket.AF_INET6:
+            # "::" takes IPv4 too, as deployments of the reference expect.
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise StartError(f"PHOENIX_PORT: cannot listen on {host}:{port}: {error}") from None
+    listener.setblocking(False)
+    return listener
+
+
+def _http_server(application: Application, settings: Settings) -> _HttpServer:
+    config = uvicorn.Config(
+        application.asgi,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        h11_max_incomplete_event_size=65_536,
+        root_path=settings.network.root_path,
+    )
+    config.load()
+    return _HttpServer(config)
+
+
+async def _grpc_server(application: Application, settings: Settings) -> grpc.aio.Server:
+    network = settings.network
+    server = grpc.aio.server(
+        interceptors=application.grpc_interceptors(),
+        options=[
+            ("grpc.max_receive_message_length", settings.traces.max_body_bytes),
+            ("grpc.so_reuseport", 0),
+        ],
+    )
+    application.add_grpc_services(server)
+    host = f"[{network.host}]" if ":" in network.host else network.host
+    address = f"{host}:{network.grpc_port}"
+    try:
+        server.add_insecure_port(address)
+    except RuntimeError:
+        raise StartError(f"PHOENIX_GRPC_PORT: cannot listen on {address}") from None
+    await server.start()
+    return server
+
+
+async def serve(settings: Settings) -> None:
+    """Start everything, serve until SIGTERM or SIGINT, end in order.
+
+    Raises:
+        StartError: a port is taken.
+        AppError: the database or a secret does not allow a start.
+    """
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stopping.set)
+    listener = listening_socket(settings.network.host, settings.network.port)
+    application = Application(settings)
+    try:
+        await application.start()
+        http, rpc = _http_server(application, settings), await _grpc_server(application, settings)
+        running = asyncio.create_task(http.serve(sockets=[listener]))
+        application.announce()
+        gc.freeze()  # what is there now stays; collections need not walk it again
+        waiting = asyncio.create_task(stopping.wait())
+        await asyncio.wait({waiting, running}, return_when=asyncio.FIRST_COMPLETED)
+        logger.info("server.stopping")
+        application.stop_accepting()
+        http.should_exit = True
+        await asyncio.gather(running, rpc.stop(GRACE_SECONDS))
+        waiting.cancel()
+    finally:
+        listener.close()
+        await application.stop()
+        logger.info("server.stopped")
+
+
+def run_server(settings: Settings) -> None:
+    """Run ``serve`` on uvloop until it ends."""
+    uvloop.run(serve(settings))
