@@ -1,0 +1,153 @@
+"""A Bennu server as a deployment starts it: a process of its own, real ports, real files."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+SECRET = "0123456789abcdef0123456789abcdef-started"
+ADMIN_SECRET = "fedcba9876543210fedcba9876543210-admin"
+ADMIN_EMAIL = "admin@localhost"
+FIRST_PASSWORD = "first-Password-of-4-admin"
+PASSWORD = "quite-another-Password-5"
+START_SECONDS = 60
+
+
+def free_port() -> int:
+    """Return a port of the loopback address that nobody uses at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class StartedServer:
+    """One server process; a context manager that ends it."""
+
+    def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self.port, self.grpc_port = free_port(), free_port()
+        self.log_file = folder / "server.log"
+        self.env = {
+            "PHOENIX_ENABLE_AUTH": "true",
+            "PHOENIX_SECRET": SECRET,
+            "PHOENIX_ADMIN_SECRET": ADMIN_SECRET,
+            "PHOENIX_DEFAULT_ADMIN_INITIAL_PASSWORD": FIRST_PASSWORD,
+            "PHOENIX_HOST": "127.0.0.1",
+            "PHOENIX_PORT": str(self.port),
+            "PHOENIX_GRPC_PORT": str(self.grpc_port),
+            "PHOENIX_WORKING_DIR": str(folder / "work"),
+            **(env or {}),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self, *wrapper: str) -> "StartedServer":
+        """Start the process, under ``wrapper`` if one is given, and wait until it is ready."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("PHOENIX_")}
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*wrapper, sys.executable, "-m", "bennu", "serve"],
+                env={**kept, **{k: v for k, v in self.env.items() if v}},
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise AssertionError(f"ended with {self._process.returncode}:\n{self.log()}")
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{self.base_url}/readyz").status_code == 200:
+                    return self
+            time.sleep(0.02)
+        self.kill()
+        raise AssertionError(f"not ready after {START_SECONDS} s:\n{self.log()}")
+
+    def __enter__(self) -> "StartedServer":
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+    def log_records(self) -> list[dict[str, Any]]:
+        """Return the lines of a server that logs in the structured mode."""
+        return [json.loads(line) for line in self.log().splitlines() if line.strip()]
+
+    def kill(self) -> None:
+        """End the process as a power failure would, as far as the process is concerned."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def terminate(self, timeout_seconds: float = 20) -> tuple[int, float]:
+        """Ask the process to end; return its exit status and how long it took."""
+        assert self._process is not None
+        began = time.monotonic()
+        os.killpg(self._process.pid, signal.SIGTERM)
+        status = self._process.wait(timeout_seconds)
+        self._process = None
+        return status, time.monotonic() - began
+
+    # --- callers ---------------------------------------------------------------------------
+
+    def client(self, bearer: str = "", **headers: str) -> httpx.Client:
+        """Return a client of its own cookie jar, with a bearer credential if one is given."""
+        if bearer:
+            headers["authorization"] = f"Bearer {bearer}"
+        return httpx.Client(base_url=self.base_url, headers=headers, timeout=30)
+
+    def sign_in(self, email: str = ADMIN_EMAIL, password: str = FIRST_PASSWORD) -> httpx.Client:
+        """Sign in with a password; the returned client holds the session's cookies."""
+        client = self.client()
+        answer = client.post("/auth/login", json={"email": email, "password": password})
+        assert answer.status_code == 204, answer.text
+        return client
+
+    def admin(self) -> httpx.Client:
+        """Sign in as the first admin, changing the first password if that was not done yet."""
+        client = self.client()
+        body = {"email": ADMIN_EMAIL, "password": PASSWORD}
+        if client.post("/auth/login", json=body).status_code == 204:
+            return client
+        first = self.sign_in()
+        changed = first.patch(
+            "/v1/user", json={"current_password": FIRST_PASSWORD, "password": PASSWORD}
+        )
+        assert changed.status_code < 300, changed.text
+        return self.sign_in(password=PASSWORD)
+
+    def api_key(self, client: httpx.Client | None = None, **data: Any) -> str:
+        """Make an API key of the client's user, the first admin by default."""
+        client = client or self.admin()
+        answer = client.post("/v1/user/api_keys", json={"data": {"name": "key", **data}})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["data"]["key"])
