@@ -1,66 +1,74 @@
-"""The one door to the database, the same for SQLite and PostgreSQL.
+"""The one door to the database: ``read`` and ``write`` run plain functions over a Connection.
 
-Stores are plain functions over a ``Connection``; ``read`` and ``write`` run them where they block
-nobody. One call is one transaction: committed, and on the disk, before it returns.
-
-Spec: lines 239-244.
+Stores know neither threads nor the event loop; the same store runs on SQLite and PostgreSQL.
 """
 
+import logging
 from collections.abc import Callable
-from enum import IntEnum
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from sqlalchemy import Connection
 
-from bennu.storage.postgres_engine import PostgresEngine
-from bennu.storage.settings import Dialect, StorageSettings
+from bennu.kernel.clock import Clock
+from bennu.storage.engine import Dialect, Engine, Lane
+from bennu.storage.settings import StorageSettings
 from bennu.storage.sqlite_engine import SqliteEngine
+
+__all__ = ["Connection", "Database", "Lane"]
 
 T = TypeVar("T")
 
-
-class Lane(IntEnum):
-    """Who goes first when several want to write."""
-
-    ADMIN = 0
-    INGEST = 1
+_LOCK_WAIT_SECONDS: Final = 15.0
 
 
 class Database:
-    """Reads and writes of one database."""
+    """The database that the settings name.
+
+    Args:
+        settings: where it is.
+        clock: what time it is, for rows that the start itself makes.
+        lock_wait_seconds: how long another process may hold the lock of a SQLite file before a
+            write is refused.
+        password_source: asked for a password before every new connection to PostgreSQL, in place
+            of the one in the settings; for tokens that live minutes.
+    """
 
     def __init__(
-        self, settings: StorageSettings, password_source: Callable[[], str] | None = None
+        self,
+        settings: StorageSettings,
+        clock: Clock,
+        *,
+        lock_wait_seconds: float = _LOCK_WAIT_SECONDS,
+        password_source: Callable[[], str] | None = None,
     ) -> None:
         self.dialect: Dialect = settings.dialect
-        self._engine: SqliteEngine | PostgresEngine = (
-            SqliteEngine(settings)
-            if settings.dialect == "sqlite"
-            else PostgresEngine(settings, password_source)
-        )
+        self.clock = clock
+        if settings.log_sql:
+            # Statements without their values; engines ask for the level when they are made.
+            logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO)
+        self._engine = _engine_for(settings, lock_wait_seconds, password_source)
 
     async def start(self) -> None:
-        """Connect.
+        """Open the database and start the threads or the pool; no migration.
 
         Raises:
-            UnavailableError: the database cannot be reached.
+            UnavailableError: it cannot be opened or reached.
         """
         await self._engine.start()
 
     async def stop(self) -> None:
-        """Finish what was queued and disconnect."""
+        """Finish what is queued, then close everything; nothing committed is lost without it."""
         await self._engine.stop()
 
     async def read(self, work: Callable[[Connection], T], *, tiny: bool = False) -> T:
-        """Run a read and return what it returns.
+        """Run ``work`` in a transaction that sees one state of the database and changes none.
 
         Args:
-            work: a function over a connection; it must return values, not open results.
-            tiny: it takes microseconds (one indexed row or a short table), so that it may run
-                inline on the event loop.
+            work: a synchronous function; what it returns must not need the connection any more.
+            tiny: one or two indexed rows; on a SQLite file it runs on the event loop itself.
 
         Raises:
-            UnavailableError: the database does not answer.
+            UnavailableError: the database cannot serve now.
         """
         return await self._engine.read(work, tiny=tiny)
 
@@ -71,18 +79,38 @@ class Database:
         lane: Lane = Lane.ADMIN,
         prepare: Callable[[], None] | None = None,
     ) -> T:
-        """Run a change in one transaction; any exception rolls it back.
+        """Run ``work`` in one transaction; when this returns, it is on the disk.
+
+        An exception of ``work`` rolls back and passes through. A caller that is cancelled while
+        its work runs does not stop it.
 
         Args:
-            work: the change.
-            lane: ingest waits for administrative work.
-            prepare: work without the database, done before the transaction begins, off the loop.
+            work: a synchronous function; on PostgreSQL it runs on the event loop, so that what
+                takes long without the database belongs into ``prepare``.
+            lane: administrative work goes before ingest.
+            prepare: runs first, in another thread, while no lock is held.
 
         Raises:
-            UnavailableError: it could not be written; nothing was changed.
+            UnavailableError: the database cannot serve now; nothing was changed.
         """
         return await self._engine.write(work, lane=lane, prepare=prepare)
 
     async def security_epoch(self) -> int:
-        """Return the number that every change of authority moves."""
+        """Return the number that every change of authority moves, as it is at this moment.
+
+        Raises:
+            UnavailableError: the database cannot serve now.
+        """
         return await self._engine.security_epoch()
+
+
+def _engine_for(
+    settings: StorageSettings,
+    lock_wait_seconds: float,
+    password_source: Callable[[], str] | None,
+) -> Engine:
+    if settings.postgres is None:
+        return SqliteEngine(settings.sqlite_path, lock_wait_seconds=lock_wait_seconds)
+    from bennu.storage.postgres_engine import PostgresEngine  # noqa: PLC0415 - SQLite needs none
+
+    return PostgresEngine(settings.postgres, settings.schema, password_source=password_source)

@@ -1,7 +1,8 @@
-"""Which errors of a database mean "not now" rather than a defect.
+"""Which errors of a database mean "not now" (503) and which are mistakes in our own statements.
 
-Source: SQLite result codes (BUSY, LOCKED, FULL, READONLY, IOERR, CANTOPEN), PostgreSQL error
-classes 08, 53, 57, 58.
+What the database says goes to the log only: it can name paths and hosts.
+
+Source: SQLite, Result and Error Codes; PostgreSQL, Appendix A, Error Codes.
 """
 
 import sqlite3
@@ -10,48 +11,108 @@ from contextlib import contextmanager
 from typing import Final
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from bennu.kernel.errors import UnavailableError
 
-DATABASE_AWAY: Final = "The database is not available right now"
-_SQLITE_NOT_NOW: Final = frozenset({5, 6, 8, 10, 13, 14})
-_POSTGRES_NOT_NOW: Final = ("08", "53", "57", "58", "25006", "40")
+_AWAY: Final = "The database is not available"
+_RETRY_AFTER_SECONDS: Final = 5.0
+
+_SQLITE_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_SQLITE_AWAY: Final = _SQLITE_BUSY | {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_AUTH,
+    sqlite3.SQLITE_NOTADB,
+}
+
+#: Classes and single codes: connection exceptions, invalid authorization, invalid catalog name,
+#: transaction rollback (deadlock), insufficient resources, operator intervention, system error.
+_POSTGRES_AWAY_CLASSES: Final = frozenset({"08", "28", "3D", "40", "53", "57", "58"})
+_POSTGRES_AWAY_CODES: Final = frozenset({"25006", "55P03"})
+
+
+class DatabaseUnavailableError(UnavailableError):
+    """The database is away, locked, full or read-only.
+
+    Args:
+        detail: what the database said, for the log.
+        busy: whether only somebody else holds the lock, so that the connection is still good.
+    """
+
+    def __init__(self, detail: str, *, busy: bool = False) -> None:
+        super().__init__(_AWAY, detail=detail, retry_after_seconds=_RETRY_AFTER_SECONDS)
+        self.busy = busy
+
+
+def _sqlite_failure(error: sqlite3.Error) -> DatabaseUnavailableError | None:
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        # The sqlite3 module itself speaks, for example of a connection that is closed.
+        return None
+    primary = code & 0xFF
+    if primary not in _SQLITE_AWAY:
+        return None
+    return DatabaseUnavailableError(
+        f"SQLite: {error} ({error.sqlite_errorname})", busy=primary in _SQLITE_BUSY
+    )
+
+
+def _postgres_failure(error: BaseException) -> DatabaseUnavailableError | None:
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    if not isinstance(state, str):
+        return None
+    if state[:2] in _POSTGRES_AWAY_CLASSES or state in _POSTGRES_AWAY_CODES:
+        return DatabaseUnavailableError(f"PostgreSQL: {error} ({state})")
+    return None
+
+
+def database_failure(error: BaseException) -> DatabaseUnavailableError | None:
+    """Return the refusal that an error of the database stands for, or None if it is none."""
+    if isinstance(error, DBAPIError):
+        if error.orig is not None and (found := database_failure(error.orig)) is not None:
+            return found
+        lost = error.connection_invalidated or isinstance(error, InterfaceError)
+        return DatabaseUnavailableError(f"connection lost: {error.orig}") if lost else None
+    if isinstance(error, sqlite3.Error):
+        return _sqlite_failure(error)
+    if isinstance(error, PoolTimeoutError):
+        return DatabaseUnavailableError("no free connection in the pool")
+    return _postgres_failure(error)
 
 
 @contextmanager
 def database_failures() -> Iterator[None]:
-    """Turn "locked", "full", "read-only" and "connection lost" into UnavailableError.
+    """Turn the errors that mean "not now" into UnavailableError; all others pass through.
 
     Raises:
-        UnavailableError: the work was not done and may be tried again later.
+        UnavailableError: the database is away, locked, full or read-only.
     """
     try:
         yield
-    except (DBAPIError, sqlite3.Error, OSError, TimeoutError) as error:
-        if is_not_now(error):
-            raise UnavailableError(
-                DATABASE_AWAY, detail=f"database: {reason_of(error)}", retry_after_seconds=2
-            ) from error
-        raise
+    except (DBAPIError, sqlite3.Error, PoolTimeoutError) as error:
+        refusal = database_failure(error)
+        if refusal is None:
+            raise
+        raise refusal from error
 
 
-def is_not_now(error: BaseException) -> bool:
-    """Whether an error says that the database cannot work at the moment."""
-    if isinstance(error, OSError | TimeoutError):
-        return True
-    original = error.orig if isinstance(error, DBAPIError) else error
-    if isinstance(original, sqlite3.Error):
-        code = getattr(original, "sqlite_errorcode", None)
-        return isinstance(code, int) and code & 0xFF in _SQLITE_NOT_NOW
-    state = getattr(original, "sqlstate", None)
-    if isinstance(state, str):
-        return state.startswith(_POSTGRES_NOT_NOW)
-    return isinstance(error, InterfaceError | OperationalError) or (
-        isinstance(error, DBAPIError) and error.connection_invalidated
-    )
+@contextmanager
+def connection_failures() -> Iterator[None]:
+    """Do the same where a connection over the network is being made.
 
-
-def reason_of(error: BaseException) -> str:
-    """Say what happened without statement and parameters, which may hold data."""
-    original = error.orig if isinstance(error, DBAPIError) else error
-    return f"{type(original).__name__}: {str(original).splitlines()[0] if str(original) else ''}"
+    Raises:
+        UnavailableError: additionally for every refusal of the network, of TLS and of time.
+    """
+    try:
+        with database_failures():
+            yield
+    except (OSError, OperationalError) as error:
+        raise DatabaseUnavailableError(f"cannot connect: {error!r}") from error

@@ -1,142 +1,186 @@
-"""PostgreSQL: asyncpg under SQLAlchemy, TLS as libpq understands it.
+"""PostgreSQL: asyncpg below SQLAlchemy, one connection for ingest and a small pool for the rest.
 
-A commit is on the server's disk when ``write`` returns (``synchronous_commit=on``).
-Source: libpq documentation, section "SSL Support". Spec: lines 239-244. Decision 5.
+Spec: lines 239-244 (managed PostgreSQL).
+Source: PostgreSQL documentation, "Asynchronous Commit", "Transaction Isolation".
 """
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.schema import CreateSchema
 
+from bennu.kernel.errors import InvalidError
+from bennu.storage.engine import Lane
 from bennu.storage.epoch import read_security_epoch
-from bennu.storage.failures import database_failures
-from bennu.storage.settings import PostgresSettings, StorageSettings
+from bennu.storage.failures import DatabaseUnavailableError, connection_failures
+from bennu.storage.postgres_tls import tls_options
+from bennu.storage.settings import PostgresSettings
 
 T = TypeVar("T")
-Work = Callable[[Connection], T]
 
-POOL_SIZE: Final = 8
-CONNECT_SECONDS: Final = 10
-_INGEST_LANE: Final = 1
+_POOL_SIZE: Final = 6
+_POOL_WAIT_SECONDS: Final = 10
+_CONNECT_SECONDS: Final = 10
+#: No statement of a request or a sweep comes near this; it ends waiting for a dead network.
+_STATEMENT_SECONDS: Final = 120
+#: Below the idle limits of usual firewalls and proxies.
+_RECYCLE_SECONDS: Final = 1800
 
 
-def tls_of(settings: PostgresSettings) -> ssl.SSLContext | str | bool:
-    """Make what asyncpg wants from libpq's words.
+class MissingDriverError(InvalidError):
+    """PostgreSQL is asked for and its driver is not installed."""
 
-    ``require`` encrypts without knowing the server, as libpq does; ``verify-ca`` and
-    ``verify-full`` check its certificate, the latter its name too.
-    """
-    mode = settings.sslmode
-    if mode == "disable":
-        return False
-    has_files = settings.sslrootcert or settings.sslcert
-    if mode in {"allow", "prefer"} and not has_files:
-        return mode
-    context = ssl.create_default_context(
-        cafile=None if settings.sslrootcert is None else str(settings.sslrootcert)
-    )
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.check_hostname = mode == "verify-full"
-    if mode not in {"verify-ca", "verify-full"}:
-        # Why safe: that is what these modes mean; the doctor reports them as too weak.
-        context.verify_mode = ssl.CERT_NONE
-    if settings.sslcrl is not None:
-        context.load_verify_locations(str(settings.sslcrl))
-        context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
-    if settings.sslcert is not None:
-        password = settings.sslpassword
-        context.load_cert_chain(
-            str(settings.sslcert),
-            None if settings.sslkey is None else str(settings.sslkey),
-            None if password is None else password.reveal(),
-        )
-    return context
+    code = "missing_driver"
 
 
 class PostgresEngine:
-    """All access to one PostgreSQL database of this process."""
+    """One PostgreSQL database.
+
+    Args:
+        settings: where it is and how to reach it.
+        schema: first and only schema of the search path, or None for the server's default.
+        password_source: asked in a thread before every new connection, for passwords that expire.
+
+    Raises:
+        MissingDriverError: the extra ``postgres`` is not installed.
+    """
 
     def __init__(
-        self, settings: StorageSettings, password_source: Callable[[], str] | None = None
+        self,
+        settings: PostgresSettings,
+        schema: str | None,
+        *,
+        password_source: Callable[[], str] | None = None,
     ) -> None:
-        if settings.postgres is None:
-            raise ValueError("the dialect postgresql needs its settings")
-        self._settings = settings.postgres
-        self._schema = settings.schema
+        self._settings = settings
         self._password_source = password_source
-        self._engine: AsyncEngine = create_async_engine(
-            "postgresql+asyncpg://",
-            async_creator=self._connect,
-            pool_size=POOL_SIZE,
-            max_overflow=0,
-            pool_pre_ping=True,
-            pool_timeout=CONNECT_SECONDS,
-            echo=settings.log_sql,
+        self._session_settings = {
+            "application_name": "bennu",
+            "synchronous_commit": "on",
+            "timezone": "UTC",
+        }
+        if schema is not None:
+            self._session_settings["search_path"] = '"' + schema.replace('"', '""') + '"'
+        self._ingest = self._pool(size=1)
+        self._admin = self._pool(size=_POOL_SIZE)
+        self._reads = self._admin.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
-        self._preparing = ThreadPoolExecutor(1, thread_name_prefix="bennu-decoder")
+        self._tiny_reads = self._admin.execution_options(isolation_level="AUTOCOMMIT")
         self._ingest_turn = asyncio.Lock()
+        self._preparing = ThreadPoolExecutor(1, thread_name_prefix="bennu-prepare")
+        self._writes: set[asyncio.Task[Any]] = set()
+        self._is_open = False
 
-    async def _connect(self) -> Any:  # noqa: ANN401 - asyncpg is an optional extra without types
-        """Open one connection, with a fresh password where those expire."""
-        import asyncpg  # noqa: PLC0415 - an extra; only deployments on PostgreSQL have it
-
+    def _pool(self, size: int) -> AsyncEngine:
         settings = self._settings
-        password = None if settings.password is None else settings.password.reveal()
+        try:
+            engine = create_async_engine(
+                URL.create(
+                    "postgresql+asyncpg",
+                    username=settings.user,
+                    host=settings.host,
+                    port=settings.port,
+                    database=settings.database,
+                ),
+                pool_size=size,
+                max_overflow=0,
+                pool_timeout=_POOL_WAIT_SECONDS,
+                pool_recycle=_RECYCLE_SECONDS,
+                pool_use_lifo=True,
+                # Why safe: values of a statement can be secrets and never reach a log.
+                hide_parameters=True,
+            )
+        except ModuleNotFoundError:
+            raise MissingDriverError(
+                "PostgreSQL needs a driver that is not installed: pip install 'bennu[postgres]'"
+            ) from None
+        event.listen(engine.sync_engine, "do_connect", self._complete_connect_options)
+        event.listen(engine.sync_engine.pool, "checkout", _refuse_closed_connection)
+        return engine
+
+    def _complete_connect_options(
+        self, _dialect: object, _record: object, _arguments: object, options: dict[str, Any]
+    ) -> None:
+        """Add what is not kept in the engine's URL, anew for each connection."""
+        options.update(tls_options(self._settings))
+        options["timeout"] = _CONNECT_SECONDS
+        options["command_timeout"] = _STATEMENT_SECONDS
+        options["server_settings"] = self._session_settings
         if self._password_source is not None:
-            password = await asyncio.to_thread(self._password_source)
-        options = {"synchronous_commit": "on", "timezone": "UTC", "application_name": "bennu"}
-        if self._schema is not None:
-            options["search_path"] = '"' + self._schema.replace('"', '""') + '"'
-        return await asyncpg.connect(
-            host=settings.host,
-            port=settings.port,
-            user=settings.user,
-            password=password,
-            database=settings.database,
-            ssl=tls_of(settings),
-            timeout=CONNECT_SECONDS,
-            server_settings=options,
-        )
+            source = self._password_source
+            options["password"] = lambda: asyncio.to_thread(source)
+        elif self._settings.password is not None:
+            options["password"] = self._settings.password.reveal()
 
     async def start(self) -> None:
-        """Connect once, and create the schema if one was asked for."""
-        schema = self._schema
-        with database_failures():
-            async with self._engine.begin() as connection:
-                if schema is not None:
-                    await connection.execute(CreateSchema(schema, if_not_exists=True))
+        """Make sure that the server can be reached and lets us in."""
+        self._is_open = True
+        with connection_failures():
+            async with self._tiny_reads.connect() as connection:
+                await connection.exec_driver_sql("SELECT 1")
 
     async def stop(self) -> None:
-        """Close every connection."""
+        """Finish the writes that have begun, then close every connection."""
+        self._is_open = False
+        await asyncio.gather(*self._writes, return_exceptions=True)
         self._preparing.shutdown()
-        await self._engine.dispose()
+        await self._ingest.dispose()
+        await self._admin.dispose()
 
-    async def read(self, work: Work[T], *, tiny: bool) -> T:  # noqa: ARG002 - same shape as SQLite
-        """Run a read in a transaction of its own."""
-        with database_failures():
-            async with self._engine.begin() as connection:
+    async def read(self, work: Callable[[Connection], T], *, tiny: bool) -> T:
+        """Run ``work`` read-only on one snapshot; a tiny one takes a single round trip a query."""
+        self._refuse_when_closed()
+        engine = self._tiny_reads if tiny else self._reads
+        with connection_failures():
+            async with engine.connect() as connection:
                 return await connection.run_sync(work)
 
-    async def write(self, work: Work[T], *, lane: int, prepare: Callable[[], None] | None) -> T:
-        """Run a change; ingest keeps to one connection at a time, the rest does not wait for it."""
-        if lane == _INGEST_LANE:
-            async with self._ingest_turn:
-                return await self._write(work, prepare)
-        return await self._write(work, prepare)
+    async def write(
+        self, work: Callable[[Connection], T], *, lane: Lane, prepare: Callable[[], None] | None
+    ) -> T:
+        """Run ``work`` in one transaction; ingest has one connection of its own."""
+        self._refuse_when_closed()
+        task = asyncio.create_task(self._write(work, lane, prepare))
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+        # Shielded: what has begun ends with a commit or a rollback, whoever stops waiting.
+        return await asyncio.shield(task)
 
-    async def _write(self, work: Work[T], prepare: Callable[[], None] | None) -> T:
+    async def _write(
+        self, work: Callable[[Connection], T], lane: Lane, prepare: Callable[[], None] | None
+    ) -> T:
         if prepare is not None:
             await asyncio.get_running_loop().run_in_executor(self._preparing, prepare)
-        with database_failures():
-            async with self._engine.begin() as connection:
-                return await connection.run_sync(work)
+        if lane is not Lane.INGEST:
+            return await _in_transaction(self._admin, work)
+        async with self._ingest_turn:
+            return await _in_transaction(self._ingest, work)
 
     async def security_epoch(self) -> int:
-        """Return the epoch, read on each call: another process may have moved it."""
+        """Return the epoch, read anew: another process may have moved it a moment ago."""
         return await self.read(read_security_epoch, tiny=True)
+
+    def _refuse_when_closed(self) -> None:
+        if not self._is_open:
+            raise DatabaseUnavailableError("the database is closed")
+
+
+async def _in_transaction(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
+    with connection_failures():
+        async with engine.begin() as connection:
+            return await connection.run_sync(work)
+
+
+def _refuse_closed_connection(
+    dbapi_connection: Any,  # noqa: ANN401 - a class of the driver, which has no types
+    _record: object,
+    _proxy: object,
+) -> None:
+    """Let the pool replace what a restart of the server has closed; costs no round trip."""
+    if dbapi_connection.driver_connection.is_closed():
+        raise DisconnectionError
