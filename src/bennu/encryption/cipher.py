@@ -110,16 +110,6 @@ class Cipher:
         except (InvalidToken, ValueError):  # ValueError: a token that is not even ASCII
             raise SealError(f"a value sealed under key {_shown(key_id)} was damaged") from None
 
-    def needs_resealing(self, sealed: str) -> bool:
-        """Whether a value was sealed under another key than the newest."""
-        return key_id_prefix(sealed) != self.current_key_id
-
-
-def key_id_prefix(sealed: str) -> str:
-    """Return the key id that a sealed value names, "" when it names none."""
-    key_id, separator, _ = sealed.partition(":")
-    return key_id if separator else ""
-
 
 def missing_key_text(key_id: str, keyring: Keyring) -> str:
     """Say which secret is missing by the name of its key, and where to put it."""
