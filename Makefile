@@ -1,0 +1,54 @@
+# Every target is one line or two that call a tool. `make` prints them.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+ENV_FILE := bennu.env
+PYTHON ?= python3
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test serve check test-unit test soak coverage docs requirements
+
+help: ## print the targets
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+$(VENV)/.runtime: pyproject.toml requirements/runtime.txt
+	$(PYTHON) tools/check_python.py
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	bash tools/install_ldap.sh $(BIN)/python
+	touch $@
+
+$(VENV)/.development: $(VENV)/.runtime requirements/development.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/development.txt
+	touch $@
+
+setup: $(VENV)/.runtime ## make .venv with the server; needs no Debian package
+
+setup-test: $(VENV)/.development ## add what the tests need, Debian packages included
+	bash tools/install_debian_packages.sh
+
+serve: setup ## set up and start the server on SQLite, secured
+	test -e $(ENV_FILE) || $(BIN)/bennu init --env-file $(ENV_FILE)
+	$(BIN)/bennu serve --env-file $(ENV_FILE)
+
+check: $(VENV)/.development ## format, lint, types, import contracts, sizes, generated pages
+	bash tools/check.sh $(BIN)
+
+test-unit: $(VENV)/.development ## the tests that need no started server
+	$(BIN)/python -m pytest -q --ignore tests/flows --ignore tests/attack --ignore tests/spec
+
+test: setup-test ## set up everything and run all tests
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+
+soak: setup-test ## the long tests, by hand
+	$(BIN)/python -m pytest -q -m soak --timeout 3600
+
+coverage: setup-test ## all tests with branch coverage
+	$(BIN)/python -m pytest -q --cov --cov-report term-missing
+
+docs: $(VENV)/.development ## write the generated pages again
+	$(BIN)/python tools/generate_configuration.py
+
+requirements: $(VENV)/.development ## lock the dependencies again, with hashes
+	bash tools/lock_requirements.sh $(BIN)

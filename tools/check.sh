@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Everything that `make check` looks at; all checks run, and any failure fails the whole.
+set -u
+bin=$1
+failed=0
+run() { echo "== $1"; shift; "$@" || failed=1; }
+run format "$bin/ruff" format --check --quiet src tests tools
+run lint "$bin/ruff" check --quiet src tests tools
+run types "$bin/mypy" src
+run imports "$bin/lint-imports" --no-cache
+run sizes "$bin/python" tools/check_sizes.py
+run "generated pages" "$bin/python" tools/generate_configuration.py --check
+exit $failed

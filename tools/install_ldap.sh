@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# The LDAP client has no wheel; it is built where its headers are present, and left out elsewhere.
+set -eu
+python=$1
+if [ ! -e requirements/ldap.txt ] || ! command -v cc >/dev/null || [ ! -e /usr/include/ldap.h ] || [ ! -e /usr/include/sasl/sasl.h ]; then
+  exit 0
+fi
+"$python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/ldap.txt
