@@ -32,6 +32,8 @@ class Variable:
         meaning: one sentence.
         spec_line: where the spec names it, or None.
         secret: never shown; has a ``_FILE`` twin.
+        has_effect: False for a setting of the reference whose feature does not exist here; it is
+            accepted, so that an existing file keeps working, and noted.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Variable:
     meaning: str
     spec_line: int | None = None
     secret: bool = False
+    has_effect: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,24 @@ class Problem:
     allowed: str
     source: str
 
+    def as_line(self) -> str:
+        """Write the problem as one line for people."""
+        return f"{self.name}: {self.allowed} (read: {self.read}, from: {self.source})"
+
+
+class SettingsError(Exception):
+    """Settings that do not allow a start: every problem found, not only the first.
+
+    Args:
+        problems: at least one.
+        warnings: what is remarkable besides.
+    """
+
+    def __init__(self, problems: tuple[Problem, ...], warnings: tuple[Problem, ...] = ()) -> None:
+        super().__init__("\n".join(problem.as_line() for problem in problems))
+        self.problems = problems
+        self.warnings = warnings
+
 
 def without_outer_quotes(text: str) -> str:
     """Strip blanks and one pair of outer quotes, which docker's ``--env-file`` keeps."""
@@ -69,12 +90,24 @@ def without_outer_quotes(text: str) -> str:
 
 
 class Env:
-    """A set of raw values, the readers over it, and what went wrong while reading."""
+    """A set of raw values, the readers over it, and what went wrong while reading.
 
-    def __init__(self, values: Mapping[str, Sourced]) -> None:
+    Args:
+        values: the raw values by name.
+        problems: what was wrong before, such as lines of an env file. Their names count as set,
+            so that a line that cannot be read is not reported as missing too.
+    """
+
+    def __init__(self, values: Mapping[str, Sourced], problems: Iterable[Problem] = ()) -> None:
         self.values: Final = dict(values)
-        self.problems: Final[list[Problem]] = []
+        self.problems: Final[list[Problem]] = list(problems)
         self.warnings: Final[list[Problem]] = []
+        self._unusable: Final = frozenset(problem.name for problem in self.problems)
+        self._hidden: Final[set[str]] = set()
+
+    def hide(self, names: Iterable[str]) -> None:
+        """Mask these variables wherever a problem shows what was read."""
+        self._hidden.update(names)
 
     # --- what is there ---------------------------------------------------------------------
 
@@ -86,7 +119,7 @@ class Env:
     def is_set(self, name: str) -> bool:
         """Whether the variable, or its ``_FILE`` twin, is set to something."""
         return any(
-            (found := self.values.get(n)) is not None and bool(found.text)
+            n in self._unusable or ((found := self.values.get(n)) is not None and bool(found.text))
             for n in (name, name + "_FILE")
         )
 
@@ -111,7 +144,8 @@ class Env:
 
     def _problem(self, name: str, allowed: str, *, secret: bool) -> Problem:
         text = self.raw(name)
-        shown = "(not set)" if text is None else MASK if secret else _shown(text)
+        hidden = secret or name in self._hidden
+        shown = "(not set)" if text is None else MASK if hidden else _shown(text)
         return Problem(name, shown, allowed, self.source_of(name))
 
     # --- typed readers ---------------------------------------------------------------------
@@ -194,14 +228,17 @@ class Env:
             return None
         try:
             return json.loads(text)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             self.refuse(name, f"valid JSON ({error})")
+            return None
+        except RecursionError:
+            self.refuse(name, "JSON that is nested less deeply")
             return None
 
     def secret(self, name: str) -> Secret | None:
         """Read a secret from the variable or from the file that its ``_FILE`` twin names."""
         text, twin = self.raw(name), name + "_FILE"
-        if not self.is_set(twin):
+        if not self.text(twin):
             return Secret(text) if text else None
         if text:
             self.refuse(name, f"either {name} or {twin}, not both", secret=True)

@@ -1,0 +1,1 @@
+"""Who is calling: the ways to sign in, sessions and keys."""

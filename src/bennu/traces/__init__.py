@@ -1,0 +1,1 @@
+"""Traces: projects, spans, annotations, and the ways in."""
