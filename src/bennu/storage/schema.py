@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.sql.type_api import TypeEngine
 
@@ -369,7 +370,7 @@ spans = Table(
     "spans",
     metadata,
     _row_id(),
-    Column("trace_row", ForeignKey("traces.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("trace_row", ForeignKey("traces.id", ondelete="CASCADE"), nullable=False),
     Column("project_id", ROW_ID, nullable=False),
     Column("span_id", LargeBinary(8), nullable=False),
     Column("parent_id", LargeBinary(8), nullable=True),
@@ -391,6 +392,9 @@ spans = Table(
     Column("events", LargeBinary, nullable=False, info=PERSONAL),
     UniqueConstraint("span_id", "project_id"),
     Index("ix_spans_project_start", "project_id", "start_ns"),
-    Index("ix_spans_project_name", "project_id", "name"),
+    Index("ix_spans_project_row", "project_id", "id"),
+    # Only the start of the name: PostgreSQL takes no index entry above 2.7 kB.
+    Index("ix_spans_project_name", "project_id", text("substr(name, 1, 200)")),
+    Index("ix_spans_trace_parent", "trace_row", "parent_id"),
     sqlite_autoincrement=True,
 )

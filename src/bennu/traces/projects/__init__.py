@@ -1,0 +1,1 @@
+"""Projects: what separates the traces of one application from those of another."""
