@@ -53,6 +53,7 @@ class Database:
 
         Raises:
             UnavailableError: it cannot be opened or reached.
+            ForeignDatabaseError: the file belongs to another application; it was only read.
         """
         await self._engine.start()
 

@@ -4,23 +4,24 @@ Verified credentials are cached only for the epoch they were checked in, so a re
 role change holds for the very next request, in this process and in every other one.
 """
 
+from typing import Final
+
 from sqlalchemy import Connection, select, update
 
 from bennu.storage.schema import security_epoch
 
+# Built once: every request on PostgreSQL reads it.
+_READ: Final = select(security_epoch.c.value).where(security_epoch.c.id == 1)
+_MOVE: Final = (
+    update(security_epoch).where(security_epoch.c.id == 1).values(value=security_epoch.c.value + 1)
+)
+
 
 def move_security_epoch(connection: Connection) -> None:
     """Move the epoch in the transaction of the change it announces."""
-    connection.execute(
-        update(security_epoch)
-        .where(security_epoch.c.id == 1)
-        .values(value=security_epoch.c.value + 1)
-    )
+    connection.execute(_MOVE)
 
 
 def read_security_epoch(connection: Connection) -> int:
     """Return the current epoch."""
-    value = connection.execute(
-        select(security_epoch.c.value).where(security_epoch.c.id == 1)
-    ).scalar_one()
-    return int(value)
+    return int(connection.execute(_READ).scalar_one())

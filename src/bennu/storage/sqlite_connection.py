@@ -106,8 +106,9 @@ def reader_engine(target: str, wait_seconds: float) -> SqlEngine:
 
 
 def _begin_with(engine: SqlEngine, statement: str) -> None:
+    # Straight to the driver: through SQLAlchemy this one statement costs more than a tiny read.
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(statement)
+        driver_of(connection).execute(statement)
 
     event.listen(engine, "begin", begin)
 

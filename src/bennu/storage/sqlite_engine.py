@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from bennu.storage.engine import Lane
 from bennu.storage.epoch import read_security_epoch
 from bennu.storage.failures import DatabaseUnavailableError, database_failures
+from bennu.storage.recognise import refuse_foreign_file
 from bennu.storage.sqlite_connection import (
     driver_of,
     make_private_file,
@@ -63,10 +64,15 @@ class SqliteEngine:
         self._epoch = 0
 
     async def start(self) -> None:
-        """Open the database, making it when there is none."""
+        """Open the database, making it when there is none.
+
+        Raises:
+            ForeignDatabaseError: the file belongs to another application; it was only read.
+        """
         if self._path is None:
             await self._writer.start()
             return
+        refuse_foreign_file(self._path)
         make_private_file(self._path)
         await self._writer.start()
         try:

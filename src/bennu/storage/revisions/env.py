@@ -9,5 +9,4 @@ context.configure(
     target_metadata=metadata,
     render_as_batch=True,
 )
-with context.begin_transaction():
-    context.run_migrations()
+context.run_migrations()

@@ -1,13 +1,12 @@
-"""The first schema, and the rows that every database has.
+"""The first schema.
 
 Revision ID: 0001
 Revises:
 """
 
 from alembic import op
-from sqlalchemy import insert
 
-from bennu.storage.schema import meta, metadata, security_epoch
+from bennu.storage.schema import metadata
 
 revision = "0001"
 down_revision = None
@@ -15,7 +14,5 @@ down_revision = None
 
 def upgrade() -> None:
     """Create every table of the schema page."""
-    connection = op.get_bind()
-    metadata.create_all(connection)
-    connection.execute(insert(meta).values(name="application", value="bennu"))
-    connection.execute(insert(security_epoch).values(id=1, value=1))
+    # Made from the page itself for as long as nothing is released; later changes are written out.
+    metadata.create_all(op.get_bind(), checkfirst=False)
