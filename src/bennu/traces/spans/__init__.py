@@ -1,0 +1,1 @@
+"""Spans: their values, their attributes, how they are stored and read."""
