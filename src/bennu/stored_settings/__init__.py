@@ -1,0 +1,1 @@
+"""Settings and secrets that admins keep in the database: mail server, providers, named values."""
