@@ -22,7 +22,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    text,
 )
 from sqlalchemy.sql.type_api import TypeEngine
 
@@ -393,8 +392,7 @@ spans = Table(
     UniqueConstraint("span_id", "project_id"),
     Index("ix_spans_project_start", "project_id", "start_ns"),
     Index("ix_spans_project_row", "project_id", "id"),
-    # Only the start of the name: PostgreSQL takes no index entry above 2.7 kB.
-    Index("ix_spans_project_name", "project_id", text("substr(name, 1, 200)")),
+    Index("ix_spans_project_name", "project_id", "name"),
     Index("ix_spans_trace_parent", "trace_row", "parent_id"),
     sqlite_autoincrement=True,
 )

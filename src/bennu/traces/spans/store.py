@@ -1,0 +1,386 @@
+"""Writing spans: a batch into traces, sessions and sums in one transaction; deleting one.
+
+No statement is run per span. A batch is written as if it held nothing known; when the database
+says that a span is there already, the attempt is rolled back to a savepoint and repeated without
+the known ones, so that sums never count a span twice.
+
+Source: data-plane contract, section 4. Decisions 5, 6, 13.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from bennu.kernel.errors import InvalidError
+from bennu.storage.failures import database_failure
+from bennu.traces.spans.bulk import (
+    BulkStatement,
+    SpanTakenError,
+    add_span_rows,
+    run_with_rows,
+)
+from bennu.traces.spans.model import Span
+from bennu.traces.spans.rollups import NOTHING, Sums, added, rolled_up
+
+#: Spans per statement round; more are written in several rounds of one transaction.
+_ROUND_SIZE: Final = 2_000
+_JSON_CODEC: Final = 0
+_ERROR: Final = "ERROR"
+
+_KNOWN_SPANS: Final = BulkStatement(
+    "WITH given(project_id, span_id) AS ({given}) "
+    "SELECT spans.project_id, spans.span_id FROM given JOIN spans "
+    "ON spans.span_id = given.span_id AND spans.project_id = given.project_id",
+    ("bigint", "bytea"),
+)
+_TRACES_WITH_SESSION: Final = BulkStatement(
+    "WITH given(project_id, trace_id) AS ({given}) "
+    "SELECT traces.project_id, traces.trace_id FROM given JOIN traces "
+    "ON traces.trace_id = given.trace_id AND traces.project_id = given.project_id "
+    "WHERE traces.session_id IS NOT NULL",
+    ("bigint", "bytea"),
+)
+_SESSIONS_MADE: Final = BulkStatement(
+    "WITH given(project_id, session_id, start_ns, end_ns) AS ({given}) "
+    "INSERT INTO trace_sessions (project_id, session_id, start_ns, end_ns) "
+    "SELECT project_id, session_id, start_ns, end_ns FROM given WHERE true "
+    # An update without effect, because only a touched row is returned.
+    "ON CONFLICT (session_id, project_id) DO UPDATE SET session_id = excluded.session_id "
+    "RETURNING project_id, session_id, id",
+    ("bigint", "text", "bigint", "bigint"),
+)
+_SESSIONS_WIDENED: Final = BulkStatement(
+    "WITH given(id, start_ns, end_ns) AS ({given}) "
+    "UPDATE trace_sessions SET "
+    "start_ns = CASE WHEN given.start_ns < trace_sessions.start_ns "
+    "THEN given.start_ns ELSE trace_sessions.start_ns END, "
+    "end_ns = CASE WHEN given.end_ns > trace_sessions.end_ns "
+    "THEN given.end_ns ELSE trace_sessions.end_ns END "
+    "FROM given WHERE trace_sessions.id = given.id",
+    ("bigint", "bigint", "bigint"),
+)
+_TRACES_MADE: Final = BulkStatement(
+    "WITH given(project_id, trace_id, session_id, start_ns, end_ns, span_count, error_count, "
+    "prompt_tokens, completion_tokens) AS ({given}) "
+    "INSERT INTO traces (project_id, trace_id, session_id, start_ns, end_ns, span_count, "
+    "error_count, prompt_tokens, completion_tokens) "
+    "SELECT project_id, trace_id, session_id, start_ns, end_ns, span_count, error_count, "
+    "prompt_tokens, completion_tokens FROM given WHERE true "
+    "ON CONFLICT (trace_id, project_id) DO UPDATE SET "
+    "session_id = coalesce(traces.session_id, excluded.session_id), "
+    "start_ns = CASE WHEN excluded.start_ns < traces.start_ns "
+    "THEN excluded.start_ns ELSE traces.start_ns END, "
+    "end_ns = CASE WHEN excluded.end_ns > traces.end_ns "
+    "THEN excluded.end_ns ELSE traces.end_ns END, "
+    "span_count = traces.span_count + excluded.span_count, "
+    "error_count = traces.error_count + excluded.error_count, "
+    "prompt_tokens = traces.prompt_tokens + excluded.prompt_tokens, "
+    "completion_tokens = traces.completion_tokens + excluded.completion_tokens "
+    "RETURNING project_id, trace_id, id, session_id, start_ns, end_ns, span_count",
+    (
+        "bigint",
+        "bytea",
+        "bigint",
+        "bigint",
+        "bigint",
+        "integer",
+        "integer",
+        "bigint",
+        "bigint",
+    ),
+)
+_WAITING_CHILDREN: Final = BulkStatement(
+    "WITH given(trace_row, span_id) AS ({given}) "
+    "SELECT spans.trace_row, spans.parent_id, sum(spans.cumulative_error_count), "
+    "sum(spans.cumulative_prompt_tokens), sum(spans.cumulative_completion_tokens) "
+    "FROM given JOIN spans ON spans.trace_row = given.trace_row "
+    "AND spans.parent_id = given.span_id GROUP BY spans.trace_row, spans.parent_id",
+    ("bigint", "bytea"),
+)
+#: UNION, not UNION ALL: a ring of parents, which only a broken sender makes, ends here.
+_ANCESTORS: Final = BulkStatement(
+    "WITH RECURSIVE given(trace_row, project_id, span_id) AS ({given}), "
+    "up(id, trace_row, project_id, span_id, parent_id) AS ("
+    "SELECT spans.id, spans.trace_row, spans.project_id, spans.span_id, spans.parent_id "
+    "FROM given JOIN spans ON spans.span_id = given.span_id "
+    "AND spans.project_id = given.project_id AND spans.trace_row = given.trace_row "
+    "UNION SELECT spans.id, spans.trace_row, spans.project_id, spans.span_id, spans.parent_id "
+    "FROM up JOIN spans ON spans.span_id = up.parent_id "
+    "AND spans.project_id = up.project_id AND spans.trace_row = up.trace_row) "
+    "SELECT id, trace_row, span_id, parent_id FROM up",
+    ("bigint", "bigint", "bytea"),
+)
+_ANCESTORS_CHANGED: Final = BulkStatement(
+    "WITH given(id, errors, prompt_tokens, completion_tokens) AS ({given}) "
+    "UPDATE spans SET "
+    "cumulative_error_count = spans.cumulative_error_count + given.errors, "
+    "cumulative_prompt_tokens = spans.cumulative_prompt_tokens + given.prompt_tokens, "
+    "cumulative_completion_tokens = "
+    "spans.cumulative_completion_tokens + given.completion_tokens "
+    "FROM given WHERE spans.id = given.id",
+    ("bigint", "integer", "bigint", "bigint"),
+)
+
+TraceKey = tuple[int, bytes]
+Arrivals = dict[tuple[int, bytes], "Arrival"]
+
+
+class UnstorableSpansError(InvalidError):
+    """The database refuses the content of these spans; sending them again does not help."""
+
+
+class Arrival(NamedTuple):
+    """One span on its way into the database."""
+
+    project_row: int
+    sender: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class SpanBatch:
+    """Spans of one project from one sender.
+
+    Args:
+        project_row: row of the project.
+        sender: public id of the principal that sent them.
+        spans: in the order in which they were sent.
+    """
+
+    project_row: int
+    sender: str
+    spans: Sequence[Span]
+
+
+class _TraceRow(NamedTuple):
+    row: int
+    session_row: int | None
+    start_ns: int
+    end_ns: int
+    is_new: bool
+
+
+def insert_spans(connection: Connection, batches: Iterable[SpanBatch]) -> int:
+    """Write spans with their traces, sessions and sums; known ones change nothing.
+
+    Returns:
+        How many were new.
+
+    Raises:
+        UnstorableSpansError: the database refuses their content.
+    """
+    arrivals: Arrivals = {}
+    for batch in batches:
+        project_row, sender = batch.project_row, batch.sender
+        for span in batch.spans:
+            arrivals.setdefault((project_row, span.span_id), Arrival(project_row, sender, span))
+    in_order = list(arrivals.items())
+    inserted = 0
+    try:
+        for start in range(0, len(in_order), _ROUND_SIZE):
+            inserted += _insert_round(connection, dict(in_order[start : start + _ROUND_SIZE]))
+    except DBAPIError as error:
+        if database_failure(error) is not None:
+            raise
+        raise UnstorableSpansError(
+            "The spans cannot be stored", detail=type(error.orig).__name__
+        ) from error
+    return inserted
+
+
+def known_span_ids(
+    connection: Connection, project_row: int, span_ids: Iterable[bytes]
+) -> set[bytes]:
+    """Return those of the span ids that this project has."""
+    keys = [(project_row, span_id) for span_id in span_ids]
+    return {span_id for _, span_id in run_with_rows(connection, _KNOWN_SPANS, keys)}
+
+
+def _insert_round(connection: Connection, arrivals: Arrivals) -> int:
+    while arrivals:
+        savepoint = connection.begin_nested()
+        try:
+            _write(connection, list(arrivals.values()))
+        except SpanTakenError:
+            savepoint.rollback()
+        else:
+            savepoint.commit()
+            return len(arrivals)
+        known = set(run_with_rows(connection, _KNOWN_SPANS, list(arrivals)))
+        arrivals = {key: arrival for key, arrival in arrivals.items() if key not in known}
+    return 0
+
+
+def _write(connection: Connection, arrivals: list[Arrival]) -> None:
+    by_trace: dict[TraceKey, list[Span]] = {}
+    for project_row, _, span in arrivals:
+        by_trace.setdefault((project_row, span.trace_id), []).append(span)
+    sessions = _sessions_of(connection, by_trace)
+    traces = _write_traces(connection, by_trace, sessions)
+    _widen_sessions(connection, traces)
+    totals = _roll_up(connection, by_trace, traces)
+    rows = [
+        _row_of(arrival, traces[arrival.project_row, arrival.span.trace_id].row, totals)
+        for arrival in arrivals
+    ]
+    add_span_rows(connection, rows)
+
+
+def _row_of(
+    arrival: Arrival, trace_row: int, totals: dict[tuple[int, bytes], Sums]
+) -> tuple[Any, ...]:
+    project_row, sender, span = arrival
+    total = totals.get((trace_row, span.span_id), NOTHING)
+    return (
+        trace_row,
+        project_row,
+        span.span_id,
+        span.parent_id,
+        span.name,
+        span.span_kind,
+        span.start_ns,
+        span.end_ns,
+        span.status_code,
+        span.status_message,
+        span.prompt_tokens,
+        span.completion_tokens,
+        *total,
+        sender,
+        _JSON_CODEC,
+        None,
+        span.attributes,
+        span.events,
+    )
+
+
+def _sessions_of(
+    connection: Connection, by_trace: dict[TraceKey, list[Span]]
+) -> dict[TraceKey, int]:
+    """Find or make the session of each trace that names one and has none yet."""
+    named: dict[TraceKey, str] = {}
+    for key, spans in by_trace.items():
+        session_id = next((span.session_id for span in spans if span.session_id), None)
+        if session_id is not None:
+            named[key] = session_id
+    if not named:
+        return {}
+    for project_row, trace_id in run_with_rows(connection, _TRACES_WITH_SESSION, list(named)):
+        del named[project_row, trace_id]
+    ranges: dict[tuple[int, str], tuple[int, int]] = {}
+    for key, session_id in named.items():
+        start_ns, end_ns = _range_of(by_trace[key])
+        session = (key[0], session_id)
+        known = ranges.get(session, (start_ns, end_ns))
+        ranges[session] = (min(known[0], start_ns), max(known[1], end_ns))
+    rows = [(*session, *times) for session, times in sorted(ranges.items())]
+    found = {
+        (project_row, session_id): row
+        for project_row, session_id, row in run_with_rows(connection, _SESSIONS_MADE, rows)
+    }
+    return {key: found[key[0], session_id] for key, session_id in named.items()}
+
+
+def _range_of(spans: list[Span]) -> tuple[int, int]:
+    return min(span.start_ns for span in spans), max(span.end_ns for span in spans)
+
+
+def _own(span: Span) -> Sums:
+    return Sums(
+        1 if span.status_code == _ERROR else 0,
+        span.prompt_tokens or 0,
+        span.completion_tokens or 0,
+    )
+
+
+def _write_traces(
+    connection: Connection,
+    by_trace: dict[TraceKey, list[Span]],
+    sessions: dict[TraceKey, int],
+) -> dict[TraceKey, _TraceRow]:
+    """Make or widen each trace once, whatever the number of its spans."""
+    rows = []
+    # Sorted, so that two processes lock the same traces in the same order.
+    for key in sorted(by_trace):
+        spans = by_trace[key]
+        total = NOTHING
+        for span in spans:
+            total = added(total, _own(span))
+        rows.append((*key, sessions.get(key), *_range_of(spans), len(spans), *total))
+    made = {}
+    for project_row, trace_id, row, session_row, start_ns, end_ns, span_count in run_with_rows(
+        connection, _TRACES_MADE, rows
+    ):
+        is_new = span_count == len(by_trace[project_row, trace_id])
+        made[project_row, trace_id] = _TraceRow(row, session_row, start_ns, end_ns, is_new)
+    return made
+
+
+def _widen_sessions(connection: Connection, traces: dict[TraceKey, _TraceRow]) -> None:
+    ranges: dict[int, tuple[int, int]] = {}
+    for trace in traces.values():
+        if trace.session_row is not None:
+            start_ns, end_ns = ranges.get(trace.session_row, (trace.start_ns, trace.end_ns))
+            ranges[trace.session_row] = (
+                min(start_ns, trace.start_ns),
+                max(end_ns, trace.end_ns),
+            )
+    if ranges:
+        rows = [(row, *times) for row, times in sorted(ranges.items())]
+        run_with_rows(connection, _SESSIONS_WIDENED, rows)
+
+
+def _roll_up(
+    connection: Connection,
+    by_trace: dict[TraceKey, list[Span]],
+    traces: dict[TraceKey, _TraceRow],
+) -> dict[tuple[int, bytes], Sums]:
+    """Return the cumulative sums of the new spans, by (trace row, span id).
+
+    A trace that begins with this batch is added up here alone. For others the database is asked
+    twice per batch: which known spans waited for a new one as their parent, and which known
+    spans stand above the new ones; the latter are changed.
+    """
+    parents: dict[int, dict[bytes, bytes | None]] = {}
+    own: dict[int, dict[bytes, Sums]] = {}
+    grown: list[tuple[int, int, Span]] = []
+    for key, spans in by_trace.items():
+        trace = traces[key]
+        parents[trace.row] = {span.span_id: span.parent_id for span in spans}
+        own[trace.row] = {span.span_id: _own(span) for span in spans}
+        if not trace.is_new:
+            grown.extend((trace.row, key[0], span) for span in spans)
+    ancestors = _join_known(connection, grown, parents, own) if grown else {}
+    totals = {
+        (trace_row, span_id): total
+        for trace_row, graph in parents.items()
+        for span_id, total in rolled_up(graph, own[trace_row]).items()
+    }
+    changed = [(row, *totals[key]) for key, row in ancestors.items() if totals.get(key) != NOTHING]
+    if changed:
+        run_with_rows(connection, _ANCESTORS_CHANGED, sorted(changed))
+    return totals
+
+
+def _join_known(
+    connection: Connection,
+    grown: list[tuple[int, int, Span]],
+    parents: dict[int, dict[bytes, bytes | None]],
+    own: dict[int, dict[bytes, Sums]],
+) -> dict[tuple[int, bytes], int]:
+    """Put the known spans around the new ones into the graphs; return the ancestors' rows."""
+    new_keys = [(trace_row, span.span_id) for trace_row, _, span in grown]
+    for trace_row, parent_id, *waiting in run_with_rows(connection, _WAITING_CHILDREN, new_keys):
+        sums = own[trace_row]
+        sums[parent_id] = added(sums[parent_id], Sums(*(int(value) for value in waiting)))
+    above = {
+        (trace_row, project_row, span.parent_id)
+        for trace_row, project_row, span in grown
+        if span.parent_id is not None and span.parent_id not in parents[trace_row]
+    }
+    found = run_with_rows(connection, _ANCESTORS, sorted(above)) if above else []
+    for _, trace_row, span_id, parent_id in found:
+        parents[trace_row][span_id] = parent_id
+    return {(trace_row, span_id): row for row, trace_row, span_id, _ in found}
