@@ -16,6 +16,7 @@ from bennu.kernel.secret import Secret
 SMTP_NAME: Final = "smtp"
 PROVIDER_PREFIX: Final = "oauth2:"
 SMTP_DEFAULT_PORT: Final = 587
+SMTP_DEFAULT_SENDER: Final = "noreply@localhost"
 
 SECRET_NAME_LIMIT: Final = 256
 SECRET_VALUE_LIMIT: Final = 65_536
@@ -23,7 +24,8 @@ SECRETS_PER_REQUEST: Final = 1_000
 _SECRET_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PROVIDER_NAME: Final = re.compile(r"[a-z0-9_]{1,64}")
 _HOSTNAME: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
-_MAIL_ADDRESS: Final = re.compile(r"[^@\s<>\x00-\x1f\x7f]{1,64}@[^@\s<>\x00-\x1f\x7f]{1,255}")
+_ADDRESS: Final = r"[^@\s<>\x00-\x1f\x7f]{1,64}@[^@\s<>\x00-\x1f\x7f]{1,255}"
+_MAIL_FROM: Final = re.compile(rf"{_ADDRESS}|[^<>@\x00-\x1f\x7f]{{0,200}}<{_ADDRESS}>")
 _TEXT_LIMIT: Final = 4_096
 
 #: What a provider is made of beside its secret, as the suffixes of the variables in lower case.
@@ -64,7 +66,7 @@ class MailServer:
         port: 1 to 65535.
         username: "" for a server that asks for none.
         password: None for a server that asks for none.
-        mail_from: the sender's address, "" for the default one.
+        mail_from: the sender's address, such as ``Bennu <bennu@example.com>``.
         validate_certs: whether the server's certificate is checked.
         source: where it was configured.
     """
@@ -73,7 +75,7 @@ class MailServer:
     port: int = SMTP_DEFAULT_PORT
     username: str = ""
     password: Secret | None = None
-    mail_from: str = ""
+    mail_from: str = SMTP_DEFAULT_SENDER
     validate_certs: bool = True
     source: SettingSource = SettingSource.DATABASE
 
@@ -180,8 +182,8 @@ def mail_server_problems(server: MailServer) -> tuple[FieldProblem, ...]:
         problems.append(_body(missing, "username and password are set together or not at all"))
     if server.password and _has_control(server.password.reveal()):
         problems.append(_body("password", "must not contain control characters"))
-    if server.mail_from and not _MAIL_ADDRESS.fullmatch(server.mail_from):
-        problems.append(_body("mail_from", "must be an e-mail address"))
+    if not _MAIL_FROM.fullmatch(server.mail_from):
+        problems.append(_body("mail_from", "must be an e-mail address, or Name <address>"))
     return tuple(problems)
 
 

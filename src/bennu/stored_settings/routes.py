@@ -23,6 +23,7 @@ from bennu.stored_settings.model import (
     PROVIDER_FLAGS,
     PROVIDER_TEXTS,
     SMTP_DEFAULT_PORT,
+    SMTP_DEFAULT_SENDER,
     MailServer,
 )
 
@@ -39,7 +40,7 @@ class MailServerBody(msgspec.Struct, forbid_unknown_fields=True):
     port: int = SMTP_DEFAULT_PORT
     username: str | None = ""
     password: str | UnsetType | None = UNSET
-    mail_from: str | None = ""
+    mail_from: str | None = SMTP_DEFAULT_SENDER
     validate_certs: bool = True
 
 
@@ -161,7 +162,7 @@ class _Handlers:
             hostname=body.hostname.strip(),
             port=body.port,
             username=body.username or "",
-            mail_from=body.mail_from or "",
+            mail_from=body.mail_from or SMTP_DEFAULT_SENDER,
             validate_certs=body.validate_certs,
         )
         stored = await self._settings.change_mail_server(
