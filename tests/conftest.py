@@ -1,0 +1,59 @@
+"""Fixtures for every test; the README beside this file says how to use them."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bennu.storage.database import Database
+from bennu.storage.migrate import migrate
+from bennu.storage.settings import StorageSettings
+from fakes.clock import FrozenClock
+from fakes.entropy import RepeatableEntropy
+
+pytest_plugins = ("peers.pki", "peers.postgres")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Run ``async def`` tests on the event loop that the server runs on."""
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    return FrozenClock()
+
+
+@pytest.fixture
+def entropy() -> RepeatableEntropy:
+    return RepeatableEntropy()
+
+
+@pytest.fixture
+def sqlite_settings(tmp_path: Path) -> StorageSettings:
+    """Settings for a SQLite file that does not exist yet."""
+    return StorageSettings(working_dir=tmp_path, sqlite_path=tmp_path / "data" / "bennu.db")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def storage_settings(request: pytest.FixtureRequest) -> StorageSettings:
+    """Settings for an empty database of each kind; on PostgreSQL the tables are there already."""
+    name = "sqlite_settings" if request.param == "sqlite" else "migrated_postgres_settings"
+    settings: StorageSettings = request.getfixturevalue(name)
+    return settings
+
+
+@pytest.fixture
+async def database(
+    storage_settings: StorageSettings, clock: FrozenClock
+) -> AsyncIterator[Database]:
+    """A started, migrated database; a test that uses it runs on SQLite and on PostgreSQL."""
+    database = Database(storage_settings, clock)
+    await database.start()
+    try:
+        await migrate(database, storage_settings)
+        yield database
+    finally:
+        await database.stop()
