@@ -132,6 +132,11 @@ class Env:
         """Return the set names that start with a prefix."""
         return [name for name in self.values if name.startswith(prefix)]
 
+    def known_names(self, prefix: str) -> Iterable[str]:
+        """Return the same and the names whose lines could not be read."""
+        unusable = (name for name in sorted(self._unusable) if name.startswith(prefix))
+        return dict.fromkeys([*self.names(prefix), *unusable])
+
     # --- what is wrong ---------------------------------------------------------------------
 
     def refuse(self, name: str, allowed: str, *, secret: bool = False) -> None:
