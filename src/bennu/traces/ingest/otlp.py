@@ -1,0 +1,142 @@
+"""OTLP export requests, decoded: protobuf here, JSON in ``otlp_json``.
+
+Bytes attributes are kept as base64 text. Numbers that JSON cannot hold are kept as the texts
+"NaN", "Infinity" and "-Infinity". Links, trace state, flags, OpenTelemetry's kind, scope and
+resource attributes (but for the project's name) are not kept.
+
+Source: OpenTelemetry protocol 1.x; contract/data-plane.md sections 2 and 3.
+"""
+
+import base64
+from collections.abc import Callable
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
+from opentelemetry.proto.trace.v1.trace_pb2 import Span as ProtobufSpan
+
+from bennu.kernel.errors import InvalidError, UnsupportedMediaError
+from bennu.traces.ingest.assemble import (
+    PROJECT_NAME_KEY,
+    ExportAssembly,
+    RawSpan,
+    assemble_span,
+    finite_or_text,
+)
+from bennu.traces.ingest.otlp_json import decode_json
+from bennu.traces.spans.events import SpanEvent
+from bennu.traces.spans.model import DecodedExport, UnusableSpanError
+
+PROTOBUF: Final = "application/x-protobuf"
+JSON: Final = "application/json"
+
+
+def decode_export(body: bytes, content_type: str, header_project: str | None) -> DecodedExport:
+    """Decode an export request as its content type says.
+
+    Args:
+        body: decompressed.
+        content_type: the header's value; parameters such as ``charset`` do not matter.
+        header_project: value of ``x-project-name``, None when absent; blank counts as absent.
+
+    Raises:
+        UnsupportedMediaError: another content type.
+        InvalidError: not a protobuf of that shape, JSON of another shape, a header too long.
+        MalformedError: not JSON at all.
+    """
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == PROTOBUF:
+        return decode_protobuf(body, header_project)
+    if media_type == JSON:
+        return decode_json(body, header_project)
+    raise UnsupportedMediaError(f"Unsupported content type; allowed are {PROTOBUF} and {JSON}")
+
+
+def decode_protobuf(body: bytes, header_project: str | None) -> DecodedExport:
+    """Decode an ``ExportTraceServiceRequest`` in protobuf.
+
+    The protobuf library refuses messages that nest deeper than 100, some 30 levels of values.
+
+    Raises:
+        InvalidError: the body is no such message, or ``header_project`` is too long.
+    """
+    assembly = ExportAssembly(header_project)
+    try:
+        request = ExportTraceServiceRequest.FromString(body)
+    except DecodeError as error:
+        raise InvalidError("The body is not a valid OTLP protobuf", detail=str(error)) from None
+    for resource_spans in request.resource_spans:
+        _take_resource(resource_spans, assembly)
+    return assembly.finish()
+
+
+def _take_resource(resource_spans: ResourceSpans, assembly: ExportAssembly) -> None:
+    project: object = None
+    for attribute in resource_spans.resource.attributes:
+        if attribute.key == PROJECT_NAME_KEY:
+            project = _plain(attribute.value)
+    try:
+        spans = assembly.spans_of(project)
+    except UnusableSpanError as error:
+        assembly.reject(str(error), sum(len(scope.spans) for scope in resource_spans.scope_spans))
+        return
+    for scope_spans in resource_spans.scope_spans:
+        for span in scope_spans.spans:
+            try:
+                spans.append(assemble_span(_raw_span(span)))
+            except UnusableSpanError as error:
+                assembly.reject_span(span.name, span.span_id, error)
+
+
+def _raw_span(span: ProtobufSpan) -> RawSpan:
+    keys: list[str] = []
+    values: list[object] = []
+    for attribute in span.attributes:
+        holder = attribute.value
+        # Most values are texts, and asking for the text is cheaper than asking what is set.
+        value: object = holder.string_value or _plain(holder)
+        if value is not None:
+            keys.append(attribute.key)
+            values.append(value)
+    status = span.status
+    return RawSpan(
+        span.trace_id,
+        span.span_id,
+        span.parent_span_id,
+        span.name,
+        span.start_time_unix_nano,
+        span.end_time_unix_nano,
+        status.code,
+        status.message,
+        tuple(keys),
+        values,
+        [
+            SpanEvent(
+                event.name,
+                event.time_unix_nano,
+                {attribute.key: _plain(attribute.value) for attribute in event.attributes},
+            )
+            for event in span.events
+        ],
+    )
+
+
+def _plain(holder: AnyValue) -> object:
+    """Return what an AnyValue holds as a value ready for JSON; None when nothing is set."""
+    which = holder.WhichOneof("value")
+    if which is None:
+        return None
+    value = getattr(holder, which)
+    convert = _CONVERSIONS.get(which)
+    return value if convert is None else convert(value)
+
+
+#: Members of an AnyValue that JSON does not hold as they are.
+_CONVERSIONS: Final[dict[str, Callable[[Any], object]]] = {
+    "double_value": finite_or_text,
+    "bytes_value": lambda raw: base64.b64encode(raw).decode(),
+    "array_value": lambda array: [_plain(value) for value in array.values],
+    "kvlist_value": lambda entries: {entry.key: _plain(entry.value) for entry in entries.values},
+}
