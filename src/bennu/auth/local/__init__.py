@@ -1,0 +1,1 @@
+"""Local users: passwords and signing in with them."""

@@ -1,0 +1,130 @@
+"""Rules and hashing of passwords.
+
+Spec: lines 3, 12-13. Source: OWASP Password Storage Cheat Sheet (argon2id, 19 MiB, 2 rounds);
+NIST SP 800-63B section 5.1.1 (length, no composition rules, list of common passwords).
+"""
+
+import asyncio
+import hashlib
+import hmac
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from bennu.auth.settings import AuthSettings
+from bennu.kernel.errors import FieldProblem, SchemaError
+from bennu.kernel.secret import Secret
+
+MAX_LENGTH: Final = 1024
+_MEMORY_KIBIBYTES: Final = 19_456
+_ROUNDS: Final = 2
+_SPECIAL: Final = frozenset("!@#$%^&*()_+")
+#: Of an unknown user the same work is done on this hash, so that time tells nothing.
+_NOBODYS: Final = (
+    "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$"
+    "q2lD4RrYyqP6C0wR0b1J6wCzfGkDz0y2nBq9vVjJb9o"
+)
+#: Hashes of the reference, of imported users: ``pbkdf2$<salt hex>$<hash hex>``.
+_IMPORTED: Final = "pbkdf2$"
+_IMPORTED_ROUNDS: Final = 10_000
+
+
+class Passwords:
+    """Checks and hashes passwords in a bounded pool of threads."""
+
+    def __init__(self, settings: AuthSettings, common: frozenset[str], threads: int = 1) -> None:
+        self._minimum = settings.password_min_length
+        self._is_strict = settings.strong_password_policy
+        self._common = common
+        self._hasher = PasswordHasher(_ROUNDS, _MEMORY_KIBIBYTES, 1)
+        self._pool = ThreadPoolExecutor(max(1, threads), thread_name_prefix="bennu-hash")
+
+    def check_new(self, password: Secret, *words: str) -> None:
+        """Refuse a password that breaks a rule.
+
+        Args:
+            password: as typed.
+            words: e-mail and name of its owner, which it must not be.
+
+        Raises:
+            SchemaError: says which rule.
+        """
+        text = normal_form(password.reveal())
+        problem = self._problem(text, words)
+        if problem:
+            raise SchemaError(FieldProblem(("body", "password"), problem))
+
+    def _problem(self, text: str, words: tuple[str, ...]) -> str:
+        if len(text) < self._minimum:
+            return f"The password must have at least {self._minimum} characters"
+        if len(text) > MAX_LENGTH:
+            return f"The password must have at most {MAX_LENGTH} characters"
+        if is_common(text, self._common):
+            return "The password is one of the most common ones; choose another"
+        if any(word and text.lower() == word.lower() for word in words):
+            return "The password must not be the name or the address of its user"
+        if self._is_strict and not _has_every_kind(text):
+            return (
+                "The password must hold a digit, a lowercase and an uppercase letter and one of "
+                + "".join(sorted(_SPECIAL))
+            )
+        return ""
+
+    async def hash(self, password: Secret) -> str:
+        """Return the argon2id hash, with its salt and parameters; about 25 ms in a thread."""
+        text = normal_form(password.reveal())
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._hasher.hash, text)
+
+    async def matches(self, password: Secret, known: str | None) -> bool:
+        """Whether a password has this hash; without one the same work is done for nothing."""
+        text = normal_form(password.reveal()[: MAX_LENGTH + 1])
+        found = await asyncio.get_running_loop().run_in_executor(
+            self._pool, self._verify, text, known or _NOBODYS
+        )
+        return found and known is not None and len(text) <= MAX_LENGTH
+
+    def is_outdated(self, known: str) -> bool:
+        """Whether a hash should be made anew at the next sign-in."""
+        return known.startswith(_IMPORTED) or self._hasher.check_needs_rehash(known)
+
+    def _verify(self, text: str, known: str) -> bool:
+        if known.startswith(_IMPORTED):
+            return _matches_imported(text, known)
+        try:
+            return self._hasher.verify(known, text)
+        except (VerificationError, InvalidHashError):
+            return False
+
+    def stop(self) -> None:
+        """End the threads."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def normal_form(text: str) -> str:
+    """Return the one form of a password, however a keyboard composed its characters (NFKC)."""
+    return unicodedata.normalize("NFKC", text)
+
+
+def is_common(text: str, common: frozenset[str]) -> bool:
+    """Whether a password, or what is left without digits and signs around it, is a common one."""
+    lower = text.lower()
+    core = lower.strip("0123456789!@#$%^&*()_+-.,;:?= ")
+    return lower in common or core in common or len(set(lower)) <= 2
+
+
+def _has_every_kind(text: str) -> bool:
+    return (
+        any(c.isdigit() for c in text)
+        and any(c.islower() for c in text)
+        and any(c.isupper() for c in text)
+        and any(c in _SPECIAL for c in text)
+    )
+
+
+def _matches_imported(text: str, known: str) -> bool:
+    _, salt, digest = known.split("$")
+    made = hashlib.pbkdf2_hmac("sha256", text.encode(), bytes.fromhex(salt), _IMPORTED_ROUNDS)
+    return hmac.compare_digest(made, bytes.fromhex(digest))

@@ -1,0 +1,1 @@
+"""Sessions of people: opening, refreshing, ending them."""

@@ -1,0 +1,161 @@
+"""Rows of sessions and of every bearer credential."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, and_, delete, insert, select, update
+
+from bennu.auth.credential import Credential
+from bennu.storage.schema import api_keys, credentials, grants, sessions, users
+
+
+@dataclass(frozen=True, slots=True)
+class BearerRow:
+    """All that is known of a credential and its owner, read in one query. Times: microseconds."""
+
+    credential_id: int
+    kind: str
+    digest: str
+    expires_at: int | None
+    consumed_at: int | None
+    successor: str | None
+    session_id: int | None
+    session_expires_at: int | None
+    user_id: int | None
+    username: str | None
+    user_role: str | None
+    user_active: bool | None
+    password_needs_reset: bool | None
+    api_key_id: int | None
+    key_name: str | None
+    key_permissions: str | None
+    key_projects: str | None
+    key_expires_at: int | None
+    key_role: str | None
+
+
+_user_grant: Final = grants.alias("user_grant")
+_key_grant: Final = grants.alias("key_grant")
+_BEARER: Final = select(
+    credentials.c.id,
+    credentials.c.kind,
+    credentials.c.digest,
+    credentials.c.expires_at,
+    credentials.c.consumed_at,
+    credentials.c.successor,
+    credentials.c.session_id,
+    sessions.c.expires_at,
+    users.c.id,
+    users.c.username,
+    _user_grant.c.role,
+    users.c.active,
+    users.c.password_needs_reset,
+    credentials.c.api_key_id,
+    api_keys.c.name,
+    api_keys.c.permissions,
+    api_keys.c.projects,
+    api_keys.c.expires_at,
+    _key_grant.c.role,
+).select_from(
+    credentials.outerjoin(users, users.c.id == credentials.c.user_id)
+    .outerjoin(sessions, sessions.c.id == credentials.c.session_id)
+    .outerjoin(api_keys, api_keys.c.id == credentials.c.api_key_id)
+    .outerjoin(
+        _user_grant,
+        and_(
+            _user_grant.c.subject_kind == "user",
+            _user_grant.c.subject_id == users.c.id,
+            _user_grant.c.scope == "global",
+        ),
+    )
+    .outerjoin(
+        _key_grant,
+        and_(
+            _key_grant.c.subject_kind == "system_key",
+            _key_grant.c.subject_id == api_keys.c.id,
+            _key_grant.c.scope == "global",
+        ),
+    )
+)
+
+
+def find_bearer(connection: Connection, lookup: str) -> BearerRow | None:
+    """Return the row that the clear id of a credential names."""
+    row = connection.execute(_BEARER.where(credentials.c.lookup == lookup)).first()
+    return None if row is None else BearerRow(*tuple(row))
+
+
+def insert_session(connection: Connection, values: dict[str, Any], methods: list[str]) -> int:
+    """Insert a session; return its row id."""
+    statement = insert(sessions).values(**values, auth_methods=json.dumps(methods))
+    return int(connection.execute(statement.returning(sessions.c.id)).scalar_one())
+
+
+def insert_credential(
+    connection: Connection, credential: Credential, sealed_digest: str, values: dict[str, Any]
+) -> None:
+    """Keep a credential by its clear id and the sealed digest of the whole."""
+    connection.execute(
+        insert(credentials).values(
+            lookup=credential.lookup, kind=str(credential.kind), digest=sealed_digest, **values
+        )
+    )
+
+
+def consume_credential(connection: Connection, row_id: int, now: int, successor: str) -> bool:
+    """Mark a refresh credential as used; False when somebody else just did."""
+    statement = (
+        update(credentials)
+        .where(credentials.c.id == row_id, credentials.c.consumed_at.is_(None))
+        .values(consumed_at=now, successor=successor)
+    )
+    return connection.execute(statement).rowcount == 1
+
+
+def drop_access_credentials(connection: Connection, session_id: int) -> None:
+    """Revoke the access credentials of a session; a refresh has made new ones."""
+    connection.execute(
+        delete(credentials).where(
+            credentials.c.session_id == session_id, credentials.c.kind == "at"
+        )
+    )
+
+
+def forget_successors(connection: Connection, session_id: int, consumed_before: int) -> None:
+    """Drop the sealed successors that nobody may ask for any more."""
+    connection.execute(
+        update(credentials)
+        .where(credentials.c.session_id == session_id)
+        .where(credentials.c.consumed_at < consumed_before)
+        .values(successor=None)
+    )
+
+
+def touch_session(connection: Connection, session_id: int, now: int, expires_at: int) -> None:
+    """Note that a session was used, and until when it lives."""
+    connection.execute(
+        update(sessions)
+        .where(sessions.c.id == session_id)
+        .values(last_used_at=now, expires_at=expires_at)
+    )
+
+
+def session_started_at(connection: Connection, session_id: int) -> int:
+    """Return when the person proved who they are, in microseconds."""
+    statement = select(sessions.c.authenticated_at).where(sessions.c.id == session_id)
+    return int(connection.execute(statement).scalar_one())
+
+
+def delete_session(connection: Connection, session_id: int) -> bool:
+    """End a session; its credentials go with it. False when it was over already."""
+    return connection.execute(delete(sessions).where(sessions.c.id == session_id)).rowcount == 1
+
+
+def sweep_credentials(connection: Connection, now: int) -> int:
+    """Delete sessions and credentials that are past their time; return how many."""
+    swept = connection.execute(delete(sessions).where(sessions.c.expires_at < now)).rowcount
+    statement = delete(credentials).where(
+        credentials.c.expires_at < now, credentials.c.api_key_id.is_(None)
+    )
+    return swept + connection.execute(statement.where(credentials.c.kind == "at")).rowcount

@@ -1,0 +1,1 @@
+"""Who has an account here: people and the system user, their roles."""

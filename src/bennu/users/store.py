@@ -1,0 +1,162 @@
+"""Rows of users and of what they may do."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, select, update
+
+from bennu.access import ADMIN, BUILT_IN_ROLES, VIEWER, Permission
+from bennu.storage.schema import api_keys, credentials, grants, roles, sessions, users
+from bennu.users.model import User
+
+GLOBAL: Final = "global"
+_IS_GLOBAL_GRANT: Final = and_(
+    grants.c.subject_kind == "user", grants.c.subject_id == users.c.id, grants.c.scope == GLOBAL
+)
+_COLUMNS: Final = (
+    users.c.id,
+    users.c.email,
+    users.c.username,
+    grants.c.role,
+    users.c.auth_method,
+    users.c.password_hash,
+    users.c.password_needs_reset,
+    users.c.active,
+    users.c.is_system,
+    users.c.created_at,
+    users.c.updated_at,
+)
+
+
+def _users() -> Select[Any]:
+    return select(*_COLUMNS).select_from(users.outerjoin(grants, _IS_GLOBAL_GRANT))
+
+
+def _user(row: Row[Any]) -> User:
+    values = list(row)
+    values[3] = values[3] or VIEWER
+    return User(*values)
+
+
+def find_user(connection: Connection, row_id: int) -> User | None:
+    """Return the user of a row id."""
+    row = connection.execute(_users().where(users.c.id == row_id)).first()
+    return None if row is None else _user(row)
+
+
+def find_user_by_email(connection: Connection, email: str) -> User | None:
+    """Return the user of an address in lower case."""
+    row = connection.execute(_users().where(users.c.email == email)).first()
+    return None if row is None else _user(row)
+
+
+def find_system_user(connection: Connection) -> User | None:
+    """Return the user that owns what belongs to no person."""
+    row = connection.execute(_users().where(users.c.is_system)).first()
+    return None if row is None else _user(row)
+
+
+def newest_users(connection: Connection, limit: int, at_most_id: int | None) -> list[User]:
+    """Return users, newest first, from a row id downwards."""
+    statement = _users().order_by(users.c.id.desc()).limit(limit)
+    if at_most_id is not None:
+        statement = statement.where(users.c.id <= at_most_id)
+    return [_user(row) for row in connection.execute(statement)]
+
+
+def taken_field(
+    connection: Connection, email: str | None, username: str, except_id: int = 0
+) -> str | None:
+    """Say which of the two is another user's already: ``username``, ``email`` or None."""
+    for name, column, value in (
+        ("username", users.c.username, username),
+        ("email", users.c.email, email),
+    ):
+        statement = select(users.c.id).where(column == value, users.c.id != except_id)
+        if value is not None and connection.execute(statement).first() is not None:
+            return name
+    return None
+
+
+def insert_user(connection: Connection, values: Mapping[str, Any], role: str) -> int:
+    """Insert a user with a global role; return its row id."""
+    result = connection.execute(insert(users).values(**values).returning(users.c.id))
+    row_id = int(result.scalar_one())
+    connection.execute(
+        insert(grants).values(
+            subject_kind="user",
+            subject_id=row_id,
+            role=role,
+            scope=GLOBAL,
+            created_at=values["created_at"],
+        )
+    )
+    return row_id
+
+
+def update_user(connection: Connection, row_id: int, values: Mapping[str, Any]) -> None:
+    """Change columns of a user."""
+    connection.execute(update(users).where(users.c.id == row_id).values(**values))
+
+
+def set_role(connection: Connection, row_id: int, role: str) -> None:
+    """Change the global role of a user."""
+    connection.execute(
+        update(grants)
+        .where(grants.c.subject_kind == "user", grants.c.subject_id == row_id)
+        .where(grants.c.scope == GLOBAL)
+        .values(role=role)
+    )
+
+
+def delete_user_row(connection: Connection, row_id: int) -> None:
+    """Delete a user; sessions, keys and credentials go with it."""
+    connection.execute(
+        delete(grants).where(grants.c.subject_kind == "user", grants.c.subject_id == row_id)
+    )
+    connection.execute(delete(users).where(users.c.id == row_id))
+
+
+def end_sessions_of(connection: Connection, user_id: int) -> int:
+    """End every session of a user; return how many there were. Keys stay."""
+    connection.execute(
+        delete(credentials).where(
+            credentials.c.user_id == user_id, credentials.c.session_id.is_not(None)
+        )
+    )
+    return connection.execute(delete(sessions).where(sessions.c.user_id == user_id)).rowcount
+
+
+def count_active_admins(connection: Connection, except_id: int = 0) -> int:
+    """Count the people who can still administer the server."""
+    statement = (
+        select(func.count())
+        .select_from(users.join(grants, _IS_GLOBAL_GRANT))
+        .where(users.c.active, grants.c.role == ADMIN, users.c.id != except_id)
+    )
+    return int(connection.execute(statement).scalar_one())
+
+
+def has_admin(connection: Connection) -> bool:
+    """Whether anybody was ever made an admin."""
+    statement = select(grants.c.id).where(grants.c.role == ADMIN, grants.c.subject_kind == "user")
+    return connection.execute(statement.limit(1)).first() is not None
+
+
+def permissions_of_role(connection: Connection, role: str) -> frozenset[Permission] | None:
+    """Return what a role may do, or None when there is no such role."""
+    built_in = BUILT_IN_ROLES.get(role)
+    if built_in is not None:
+        return built_in
+    text = connection.execute(select(roles.c.permissions).where(roles.c.name == role)).scalar()
+    if text is None:
+        return None
+    known = {str(permission) for permission in Permission}
+    return frozenset(Permission(name) for name in json.loads(text) if name in known)
+
+
+def count_keys_of(connection: Connection, user_id: int) -> int:
+    """Count the API keys of a user."""
+    statement = select(func.count()).select_from(api_keys).where(api_keys.c.user_id == user_id)
+    return int(connection.execute(statement).scalar_one())
