@@ -17,8 +17,8 @@ from bennu.storage.upsert import insert_unless_present
 KIND: Final = "Project"
 DEFAULT_PROJECT_NAME: Final = "default"
 DEFAULT_PROJECT_DESCRIPTION: Final = "Default project"
-#: Names stand in a unique index; PostgreSQL takes no index entry above 2.7 kB.
-MAX_NAME_BYTES: Final = 1024
+#: Names stand in a unique index; PostgreSQL takes no index entry above 2,704 bytes.
+MAX_NAME_BYTES: Final = 2_000
 _NEWEST: Final = (1 << 63) - 1
 _LOOKUP_SIZE: Final = 500
 

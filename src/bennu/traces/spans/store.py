@@ -14,115 +14,26 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from bennu.kernel.errors import InvalidError
+from bennu.kernel.errors import ConflictError, InvalidError
 from bennu.storage.failures import database_failure
-from bennu.traces.spans.bulk import (
-    BulkStatement,
-    SpanTakenError,
-    add_span_rows,
-    run_with_rows,
-)
+from bennu.traces.spans.bulk import SpanTakenError, add_span_rows, run_with_rows
 from bennu.traces.spans.model import Span
 from bennu.traces.spans.rollups import NOTHING, Sums, added, rolled_up
+from bennu.traces.spans.statements import (
+    ANCESTORS,
+    ANCESTORS_CHANGED,
+    KNOWN_SPANS,
+    SESSIONS_MADE,
+    SESSIONS_WIDENED,
+    TRACES_MADE,
+    TRACES_WITH_SESSION,
+    WAITING_CHILDREN,
+)
 
 #: Spans per statement round; more are written in several rounds of one transaction.
 _ROUND_SIZE: Final = 2_000
 _JSON_CODEC: Final = 0
 _ERROR: Final = "ERROR"
-
-_KNOWN_SPANS: Final = BulkStatement(
-    "WITH given(project_id, span_id) AS ({given}) "
-    "SELECT spans.project_id, spans.span_id FROM given JOIN spans "
-    "ON spans.span_id = given.span_id AND spans.project_id = given.project_id",
-    ("bigint", "bytea"),
-)
-_TRACES_WITH_SESSION: Final = BulkStatement(
-    "WITH given(project_id, trace_id) AS ({given}) "
-    "SELECT traces.project_id, traces.trace_id FROM given JOIN traces "
-    "ON traces.trace_id = given.trace_id AND traces.project_id = given.project_id "
-    "WHERE traces.session_id IS NOT NULL",
-    ("bigint", "bytea"),
-)
-_SESSIONS_MADE: Final = BulkStatement(
-    "WITH given(project_id, session_id, start_ns, end_ns) AS ({given}) "
-    "INSERT INTO trace_sessions (project_id, session_id, start_ns, end_ns) "
-    "SELECT project_id, session_id, start_ns, end_ns FROM given WHERE true "
-    # An update without effect, because only a touched row is returned.
-    "ON CONFLICT (session_id, project_id) DO UPDATE SET session_id = excluded.session_id "
-    "RETURNING project_id, session_id, id",
-    ("bigint", "text", "bigint", "bigint"),
-)
-_SESSIONS_WIDENED: Final = BulkStatement(
-    "WITH given(id, start_ns, end_ns) AS ({given}) "
-    "UPDATE trace_sessions SET "
-    "start_ns = CASE WHEN given.start_ns < trace_sessions.start_ns "
-    "THEN given.start_ns ELSE trace_sessions.start_ns END, "
-    "end_ns = CASE WHEN given.end_ns > trace_sessions.end_ns "
-    "THEN given.end_ns ELSE trace_sessions.end_ns END "
-    "FROM given WHERE trace_sessions.id = given.id",
-    ("bigint", "bigint", "bigint"),
-)
-_TRACES_MADE: Final = BulkStatement(
-    "WITH given(project_id, trace_id, session_id, start_ns, end_ns, span_count, error_count, "
-    "prompt_tokens, completion_tokens) AS ({given}) "
-    "INSERT INTO traces (project_id, trace_id, session_id, start_ns, end_ns, span_count, "
-    "error_count, prompt_tokens, completion_tokens) "
-    "SELECT project_id, trace_id, session_id, start_ns, end_ns, span_count, error_count, "
-    "prompt_tokens, completion_tokens FROM given WHERE true "
-    "ON CONFLICT (trace_id, project_id) DO UPDATE SET "
-    "session_id = coalesce(traces.session_id, excluded.session_id), "
-    "start_ns = CASE WHEN excluded.start_ns < traces.start_ns "
-    "THEN excluded.start_ns ELSE traces.start_ns END, "
-    "end_ns = CASE WHEN excluded.end_ns > traces.end_ns "
-    "THEN excluded.end_ns ELSE traces.end_ns END, "
-    "span_count = traces.span_count + excluded.span_count, "
-    "error_count = traces.error_count + excluded.error_count, "
-    "prompt_tokens = traces.prompt_tokens + excluded.prompt_tokens, "
-    "completion_tokens = traces.completion_tokens + excluded.completion_tokens "
-    "RETURNING project_id, trace_id, id, session_id, start_ns, end_ns, span_count",
-    (
-        "bigint",
-        "bytea",
-        "bigint",
-        "bigint",
-        "bigint",
-        "integer",
-        "integer",
-        "bigint",
-        "bigint",
-    ),
-)
-_WAITING_CHILDREN: Final = BulkStatement(
-    "WITH given(trace_row, span_id) AS ({given}) "
-    "SELECT spans.trace_row, spans.parent_id, sum(spans.cumulative_error_count), "
-    "sum(spans.cumulative_prompt_tokens), sum(spans.cumulative_completion_tokens) "
-    "FROM given JOIN spans ON spans.trace_row = given.trace_row "
-    "AND spans.parent_id = given.span_id GROUP BY spans.trace_row, spans.parent_id",
-    ("bigint", "bytea"),
-)
-#: UNION, not UNION ALL: a ring of parents, which only a broken sender makes, ends here.
-_ANCESTORS: Final = BulkStatement(
-    "WITH RECURSIVE given(trace_row, project_id, span_id) AS ({given}), "
-    "up(id, trace_row, project_id, span_id, parent_id) AS ("
-    "SELECT spans.id, spans.trace_row, spans.project_id, spans.span_id, spans.parent_id "
-    "FROM given JOIN spans ON spans.span_id = given.span_id "
-    "AND spans.project_id = given.project_id AND spans.trace_row = given.trace_row "
-    "UNION SELECT spans.id, spans.trace_row, spans.project_id, spans.span_id, spans.parent_id "
-    "FROM up JOIN spans ON spans.span_id = up.parent_id "
-    "AND spans.project_id = up.project_id AND spans.trace_row = up.trace_row) "
-    "SELECT id, trace_row, span_id, parent_id FROM up",
-    ("bigint", "bigint", "bytea"),
-)
-_ANCESTORS_CHANGED: Final = BulkStatement(
-    "WITH given(id, errors, prompt_tokens, completion_tokens) AS ({given}) "
-    "UPDATE spans SET "
-    "cumulative_error_count = spans.cumulative_error_count + given.errors, "
-    "cumulative_prompt_tokens = spans.cumulative_prompt_tokens + given.prompt_tokens, "
-    "cumulative_completion_tokens = "
-    "spans.cumulative_completion_tokens + given.completion_tokens "
-    "FROM given WHERE spans.id = given.id",
-    ("bigint", "integer", "bigint", "bigint"),
-)
 
 TraceKey = tuple[int, bytes]
 Arrivals = dict[tuple[int, bytes], "Arrival"]
@@ -130,6 +41,14 @@ Arrivals = dict[tuple[int, bytes], "Arrival"]
 
 class UnstorableSpansError(InvalidError):
     """The database refuses the content of these spans; sending them again does not help."""
+
+
+class KnownSpansError(ConflictError):
+    """Spans that must be new are known already; nothing was stored."""
+
+    def __init__(self, spans: tuple[Span, ...]) -> None:
+        super().__init__("The request holds spans that are known already")
+        self.spans = spans
 
 
 class Arrival(NamedTuple):
@@ -191,12 +110,22 @@ def insert_spans(connection: Connection, batches: Iterable[SpanBatch]) -> int:
     return inserted
 
 
-def known_span_ids(
-    connection: Connection, project_row: int, span_ids: Iterable[bytes]
-) -> set[bytes]:
-    """Return those of the span ids that this project has."""
-    keys = [(project_row, span_id) for span_id in span_ids]
-    return {span_id for _, span_id in run_with_rows(connection, _KNOWN_SPANS, keys)}
+def refuse_known_spans(connection: Connection, batches: Iterable[SpanBatch]) -> None:
+    """Refuse spans that are known, or that are given twice.
+
+    Raises:
+        KnownSpansError: names them, in the order in which they were given.
+    """
+    given = [(batch.project_row, span) for batch in batches for span in batch.spans]
+    keys = [(project_row, span.span_id) for project_row, span in given]
+    seen = set(run_with_rows(connection, KNOWN_SPANS, sorted(set(keys)))) if keys else set()
+    known: list[Span] = []
+    for key, (_, span) in zip(keys, given, strict=True):
+        if key in seen:
+            known.append(span)
+        seen.add(key)
+    if known:
+        raise KnownSpansError(tuple(known))
 
 
 def _insert_round(connection: Connection, arrivals: Arrivals) -> int:
@@ -209,7 +138,7 @@ def _insert_round(connection: Connection, arrivals: Arrivals) -> int:
         else:
             savepoint.commit()
             return len(arrivals)
-        known = set(run_with_rows(connection, _KNOWN_SPANS, list(arrivals)))
+        known = set(run_with_rows(connection, KNOWN_SPANS, list(arrivals)))
         arrivals = {key: arrival for key, arrival in arrivals.items() if key not in known}
     return 0
 
@@ -267,7 +196,7 @@ def _sessions_of(
             named[key] = session_id
     if not named:
         return {}
-    for project_row, trace_id in run_with_rows(connection, _TRACES_WITH_SESSION, list(named)):
+    for project_row, trace_id in run_with_rows(connection, TRACES_WITH_SESSION, list(named)):
         del named[project_row, trace_id]
     ranges: dict[tuple[int, str], tuple[int, int]] = {}
     for key, session_id in named.items():
@@ -278,7 +207,7 @@ def _sessions_of(
     rows = [(*session, *times) for session, times in sorted(ranges.items())]
     found = {
         (project_row, session_id): row
-        for project_row, session_id, row in run_with_rows(connection, _SESSIONS_MADE, rows)
+        for project_row, session_id, row in run_with_rows(connection, SESSIONS_MADE, rows)
     }
     return {key: found[key[0], session_id] for key, session_id in named.items()}
 
@@ -311,7 +240,7 @@ def _write_traces(
         rows.append((*key, sessions.get(key), *_range_of(spans), len(spans), *total))
     made = {}
     for project_row, trace_id, row, session_row, start_ns, end_ns, span_count in run_with_rows(
-        connection, _TRACES_MADE, rows
+        connection, TRACES_MADE, rows
     ):
         is_new = span_count == len(by_trace[project_row, trace_id])
         made[project_row, trace_id] = _TraceRow(row, session_row, start_ns, end_ns, is_new)
@@ -329,7 +258,7 @@ def _widen_sessions(connection: Connection, traces: dict[TraceKey, _TraceRow]) -
             )
     if ranges:
         rows = [(row, *times) for row, times in sorted(ranges.items())]
-        run_with_rows(connection, _SESSIONS_WIDENED, rows)
+        run_with_rows(connection, SESSIONS_WIDENED, rows)
 
 
 def _roll_up(
@@ -360,7 +289,7 @@ def _roll_up(
     }
     changed = [(row, *totals[key]) for key, row in ancestors.items() if totals.get(key) != NOTHING]
     if changed:
-        run_with_rows(connection, _ANCESTORS_CHANGED, sorted(changed))
+        run_with_rows(connection, ANCESTORS_CHANGED, sorted(changed))
     return totals
 
 
@@ -372,7 +301,7 @@ def _join_known(
 ) -> dict[tuple[int, bytes], int]:
     """Put the known spans around the new ones into the graphs; return the ancestors' rows."""
     new_keys = [(trace_row, span.span_id) for trace_row, _, span in grown]
-    for trace_row, parent_id, *waiting in run_with_rows(connection, _WAITING_CHILDREN, new_keys):
+    for trace_row, parent_id, *waiting in run_with_rows(connection, WAITING_CHILDREN, new_keys):
         sums = own[trace_row]
         sums[parent_id] = added(sums[parent_id], Sums(*(int(value) for value in waiting)))
     above = {
@@ -380,7 +309,7 @@ def _join_known(
         for trace_row, project_row, span in grown
         if span.parent_id is not None and span.parent_id not in parents[trace_row]
     }
-    found = run_with_rows(connection, _ANCESTORS, sorted(above)) if above else []
+    found = run_with_rows(connection, ANCESTORS, sorted(above)) if above else []
     for _, trace_row, span_id, parent_id in found:
         parents[trace_row][span_id] = parent_id
     return {(trace_row, span_id): row for row, trace_row, span_id, _ in found}

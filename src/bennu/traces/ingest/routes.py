@@ -1,0 +1,125 @@
+"""``POST /v1/traces``: OTLP over HTTP.
+
+Source: OTLP 1.x, "OTLP/HTTP"; data-plane contract, section 2.1. Decision 6.
+"""
+
+from functools import partial
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bennu.access import Permission
+from bennu.httpio.request import caller_of
+from bennu.httpio.route import Route
+from bennu.kernel.errors import TooLargeError, UnsupportedMediaError
+from bennu.traces.ingest.acknowledge import json_acknowledgement, protobuf_acknowledgement
+from bennu.traces.ingest.buffer import IngestBuffer, Reservation
+from bennu.traces.ingest.decompress import decompress_body
+from bennu.traces.ingest.otlp import JSON, PROTOBUF, decode_export
+from bennu.traces.settings import TracesSettings
+from bennu.traces.spans.model import DecodedExport
+
+_MEDIA_TYPES: Final = (PROTOBUF, JSON)
+
+
+def export_routes(buffer: IngestBuffer, settings: TracesSettings) -> tuple[Route, ...]:
+    """Return the route that takes traces."""
+
+    async def export(request: Request) -> Response:
+        media_type = _media_type_of(request)
+        encoding = request.headers.get("content-encoding", "")
+        with buffer.reserve() as room:
+            body = await _received_body(request, room, settings.max_body_bytes)
+            decoded = None
+            if body:
+                decode = partial(
+                    _decode,
+                    body,
+                    media_type,
+                    encoding,
+                    _header_project(request),
+                    settings.max_decompressed_bytes,
+                )
+                form = f"{media_type} {encoding[:20]}"
+                decoded = await buffer.take_export(room, decode, caller_of(request), form)
+        content = (
+            json_acknowledgement(decoded)
+            if media_type == JSON
+            else protobuf_acknowledgement(decoded)
+        )
+        return Response(content, media_type=media_type)
+
+    return (
+        Route(
+            method="POST",
+            path="/v1/traces",
+            handler=export,
+            permission=Permission.TRACES_INGEST,
+            summary="Take traces over OTLP, protobuf or JSON; answered when they are stored",
+            responses_media=PROTOBUF,
+            no_event="ingest is what the server is for; every span keeps its sender",
+            errors=(413, 415),
+            tags=("traces",),
+        ),
+    )
+
+
+def _media_type_of(request: Request) -> str:
+    """Return the content type without its parameters.
+
+    Raises:
+        UnsupportedMediaError: it is neither protobuf nor JSON.
+    """
+    sent = request.headers.get("content-type", "")
+    media_type = sent.partition(";")[0].strip().lower()
+    if media_type not in _MEDIA_TYPES:
+        raise UnsupportedMediaError(
+            f"Unsupported content type: {sent[:200]}; allowed are {' and '.join(_MEDIA_TYPES)}"
+        )
+    return media_type
+
+
+def _header_project(request: Request) -> str | None:
+    """Return ``x-project-name``; header bytes are read as UTF-8 where they are that."""
+    sent = request.headers.get("x-project-name")
+    if sent is None or sent.isascii():
+        return sent
+    try:
+        return sent.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return sent
+
+
+async def _received_body(request: Request, room: Reservation, limit_bytes: int) -> bytes:
+    """Read the body; its bytes are counted before they are kept.
+
+    Raises:
+        TooLargeError: it is longer than the limit, as announced or as received.
+        UnavailableError: the queue has no room for it.
+    """
+    announced = request.headers.get("content-length", "")
+    if announced.isascii() and announced.isdecimal():
+        _refuse_longer(int(announced), limit_bytes)
+        room.grow(int(announced))
+    chunks: list[bytes] = []
+    received = 0
+    async for chunk in request.stream():
+        received += len(chunk)
+        _refuse_longer(received, limit_bytes)
+        if received > room.byte_count:
+            room.grow(received - room.byte_count)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _refuse_longer(byte_count: int, limit_bytes: int) -> None:
+    if byte_count > limit_bytes:
+        raise TooLargeError(f"The body is larger than {limit_bytes} bytes")
+
+
+def _decode(
+    body: bytes, media_type: str, encoding: str, header_project: str | None, limit_bytes: int
+) -> DecodedExport:
+    content = decompress_body(body, encoding, limit_bytes)
+    return decode_export(content, media_type, header_project)
