@@ -78,8 +78,8 @@ _SECRET_NAMES: Final = frozenset(v.name for v in VARIABLES if v.secret)
 #: What Kubernetes sets for services called phoenix or phoenix-…; nobody wrote it.
 _INJECTED_BY_KUBERNETES: Final = re.compile(
     r"PHOENIX_([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_[0-9]+_(TCP|UDP)(_[A-Z]+)?)"
-    r"|PHOENIX_[A-Z0-9_]+_PORT"
 )
+_KUBERNETES_ADDRESS: Final = re.compile(r"(tcp|udp)://[0-9a-f.:\[\]]+")
 _LOOPBACK: Final = "127.0.0.1"
 _EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - only with authentication on
 
@@ -224,12 +224,19 @@ def _warn_of_open_doors(settings: Settings, env: Env) -> None:
 
 def _warn_of_unknown_names(env: Env) -> None:
     for name in env.names(_PREFIX):
-        if is_known_setting(name) or _INJECTED_BY_KUBERNETES.fullmatch(name):
+        if is_known_setting(name) or _is_injected_by_kubernetes(name, env):
             continue
         nearest = difflib.get_close_matches(name, _candidates(name, env), n=1, cutoff=0.6)
         hint = f"; did you mean {nearest[0]}?" if nearest else ""
         # What was read is not shown: it may be a secret under a misspelt name.
         env.warn(name, f"not a setting of Bennu{hint}", secret=True)
+
+
+def _is_injected_by_kubernetes(name: str, env: Env) -> bool:
+    return bool(
+        _INJECTED_BY_KUBERNETES.fullmatch(name)
+        or (name.endswith("_PORT") and _KUBERNETES_ADDRESS.fullmatch(env.text(name)))
+    )
 
 
 def _candidates(name: str, env: Env) -> Iterable[str]:
