@@ -142,7 +142,9 @@ def application_of(
         if any(other.method == route.method for other in known):
             raise ValueError(f"{route.method} {route.path} is declared twice")
         known.append(route)
-    endpoints = {path: PathEndpoint(of, on_denied) for path, of in by_path.items()}
+    # A fixed word goes before a name in braces at the same place of a path.
+    in_order = sorted(by_path.items(), key=lambda item: [s[:1] == "{" for s in item[0].split("/")])
+    endpoints = {path: PathEndpoint(of, on_denied) for path, of in in_order}
     paths: list[BaseRoute] = [Path(path, endpoint) for path, endpoint in endpoints.items()]
     paths += [
         Path("/api" + path, endpoint)

@@ -33,7 +33,7 @@ MISSING: Final = "Email and password required"
 class LocalSignIn:
     """The flow of a sign-in with e-mail and password."""
 
-    def __init__(  # noqa: PLR0917 - the parts that app wires
+    def __init__(
         self,
         database: Database,
         clock: Clock,

@@ -21,6 +21,7 @@ from bennu.kernel.secret import Secret
 MAX_LENGTH: Final = 1024
 _MEMORY_KIBIBYTES: Final = 19_456
 _ROUNDS: Final = 2
+_FEWEST_CHARACTERS: Final = 3
 _SPECIAL: Final = frozenset("!@#$%^&*()_+")
 #: Of an unknown user the same work is done on this hash, so that time tells nothing.
 _NOBODYS: Final = (
@@ -112,7 +113,7 @@ def is_common(text: str, common: frozenset[str]) -> bool:
     """Whether a password, or what is left without digits and signs around it, is a common one."""
     lower = text.lower()
     core = lower.strip("0123456789!@#$%^&*()_+-.,;:?= ")
-    return lower in common or core in common or len(set(lower)) <= 2
+    return lower in common or core in common or len(set(lower)) < _FEWEST_CHARACTERS
 
 
 def _has_every_kind(text: str) -> bool:

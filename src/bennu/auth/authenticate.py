@@ -1,0 +1,195 @@
+"""From what a request presents to who is calling; HTTP and gRPC both come here.
+
+A verified credential is cached only for the security epoch in which it was checked, so that a
+revocation or a change of role holds for the very next request, here and in other processes.
+
+Spec: lines 142-155. Source: RFC 6750; OWASP ASVS 5.0 V7.4. Decisions 7, 8.
+"""
+
+import hashlib
+import json
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection
+
+from bennu.access import ADMIN, BUILT_IN_ROLES, Permission, Principal, PrincipalKind
+from bennu.auth.credential import Credential, CredentialKind, parse_credential
+from bennu.auth.sessions.flow import SESSION
+from bennu.auth.sessions.store import BearerRow, find_bearer
+from bennu.auth.settings import AuthSettings
+from bennu.encryption.cipher import Cipher
+from bennu.kernel.clock import Clock, to_microseconds
+from bennu.kernel.errors import MalformedError, UnauthenticatedError
+from bennu.kernel.ids import equal_in_constant_time, global_id
+from bennu.storage.database import Database
+from bennu.users.model import USER
+from bennu.users.store import find_system_user, permissions_of_role
+
+INVALID: Final = "Invalid token"
+EXPIRED: Final = "Expired token"
+CACHE_SIZE: Final = 10_000
+_BEARER: Final = "bearer "
+_ACCEPTED: Final = frozenset(
+    {CredentialKind.ACCESS, CredentialKind.USER_KEY, CredentialKind.SYSTEM_KEY}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What a request brought: every Authorization header, and the access cookie or ""."""
+
+    authorization: tuple[str, ...]
+    cookie: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """A principal, the epoch it was verified in, and when its credential ends (microseconds)."""
+
+    principal: Principal
+    epoch: int
+    expires_at: int | None
+
+
+class Authenticator:
+    """Verifies credentials."""
+
+    def __init__(
+        self, database: Database, clock: Clock, cipher: Cipher, settings: AuthSettings
+    ) -> None:
+        self._database, self._clock, self._cipher = database, clock, cipher
+        self._enforce_reset = settings.enforce_password_reset
+        secret = settings.admin_secret
+        self._admin_digest = None if secret is None else _digest(secret.reveal())
+        self._cache: OrderedDict[bytes, _Verified] = OrderedDict()
+
+    async def authenticate(self, presented: Presented) -> Principal | None:
+        """Say who is calling; None when nothing was presented.
+
+        Raises:
+            MalformedError: two Authorization headers.
+            UnauthenticatedError: what was presented is not valid, or not any more. A bad header
+                is never helped by a good cookie.
+        """
+        if len(presented.authorization) > 1:
+            raise MalformedError("Only one Authorization header is allowed")
+        if presented.authorization:
+            header = presented.authorization[0]
+            if header[: len(_BEARER)].lower() != _BEARER:
+                raise UnauthenticatedError(INVALID, detail="not a bearer credential")
+            return await self._verify(header[len(_BEARER) :].strip())
+        if presented.cookie:
+            return await self._verify(presented.cookie)
+        return None
+
+    async def _verify(self, text: str) -> Principal:
+        key = _digest(text)
+        epoch = await self._database.security_epoch()
+        known = self._cache.get(key)
+        if known is not None and known.epoch == epoch:
+            self._refuse_expired(known.expires_at)
+            return known.principal
+        verified = await self._verify_anew(key, text, epoch)
+        self._cache[key] = verified
+        self._cache.move_to_end(key)
+        if len(self._cache) > CACHE_SIZE:
+            self._cache.popitem(last=False)
+        return verified.principal
+
+    def _refuse_expired(self, expires_at: int | None) -> None:
+        if expires_at is not None and to_microseconds(self._clock.now_utc()) >= expires_at:
+            raise UnauthenticatedError(EXPIRED, detail="expired credential")
+
+    async def _verify_anew(self, key: bytes, text: str, epoch: int) -> _Verified:
+        if self._admin_digest is not None and equal_in_constant_time(key, self._admin_digest):
+            return _Verified(await self._database.read(_admin_secret_principal), epoch, None)
+        credential = parse_credential(text)
+        if credential is None or credential.kind not in _ACCEPTED:
+            raise UnauthenticatedError(INVALID, detail="not a credential of this server")
+        return await self._database.read(lambda c: self._look_up(c, credential, epoch), tiny=True)
+
+    def _look_up(self, connection: Connection, credential: Credential, epoch: int) -> _Verified:
+        row = find_bearer(connection, credential.lookup)
+        if row is None or row.kind != credential.kind:
+            raise UnauthenticatedError(INVALID, detail="unknown credential")
+        kept = self._cipher.open(row.digest)
+        if not equal_in_constant_time(kept, credential.digest.encode()):
+            raise UnauthenticatedError(INVALID, detail="wrong secret of a known credential")
+        ends = [t for t in (row.expires_at, row.session_expires_at, row.key_expires_at) if t]
+        expires_at = min(ends) if ends else None
+        self._refuse_expired(expires_at)
+        if credential.kind is CredentialKind.SYSTEM_KEY:
+            return _Verified(_system_key_principal(connection, row), epoch, expires_at)
+        if row.user_id is None or not row.user_active:
+            raise UnauthenticatedError(INVALID, detail="the user is deactivated")
+        return _Verified(self._user_principal(connection, row), epoch, expires_at)
+
+    def _user_principal(self, connection: Connection, row: BearerRow) -> Principal:
+        role = row.user_role or ""
+        permissions = permissions_of_role(connection, role) or frozenset()
+        is_key = row.api_key_id is not None
+        if row.key_permissions is not None:
+            permissions &= _named(row.key_permissions)
+        return Principal(
+            kind=PrincipalKind.USER_KEY if is_key else PrincipalKind.USER,
+            public_id=global_id(USER, row.user_id or 0),
+            name=row.username or "",
+            role=role,
+            permissions=permissions,
+            user_id=row.user_id,
+            credential_id=_credential_id(row),
+            session_id=row.session_id,
+            project_ids=_restriction(row),
+            must_change_password=bool(
+                self._enforce_reset and not is_key and row.password_needs_reset
+            ),
+        )
+
+
+def _digest(text: str) -> bytes:
+    """Hash what was presented: no credential stays in the cache, and lengths are alike."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+
+
+def _named(text: str) -> frozenset[Permission]:
+    known = {str(permission) for permission in Permission}
+    return frozenset(Permission(name) for name in json.loads(text) if name in known)
+
+
+def _restriction(row: BearerRow) -> frozenset[int] | None:
+    return None if row.key_projects is None else frozenset(json.loads(row.key_projects))
+
+
+def _credential_id(row: BearerRow) -> str:
+    if row.api_key_id is None:
+        return global_id(SESSION, row.session_id or 0)
+    return global_id("UserApiKey" if row.user_id is not None else "SystemApiKey", row.api_key_id)
+
+
+def _system_key_principal(connection: Connection, row: BearerRow) -> Principal:
+    role = row.key_role or ""
+    permissions = permissions_of_role(connection, role) or frozenset()
+    if row.key_permissions is not None:
+        permissions &= _named(row.key_permissions)
+    return Principal(
+        kind=PrincipalKind.SYSTEM_KEY,
+        public_id=global_id("SystemApiKey", row.api_key_id or 0),
+        name=row.key_name or "",
+        role=role,
+        permissions=permissions,
+        credential_id=_credential_id(row),
+        project_ids=_restriction(row),
+    )
+
+
+def _admin_secret_principal(connection: Connection) -> Principal:
+    system = find_system_user(connection)
+    return Principal(
+        kind=PrincipalKind.ADMIN_SECRET,
+        public_id="" if system is None else global_id(USER, system.row_id),
+        name="admin secret",
+        role=ADMIN,
+        permissions=BUILT_IN_ROLES[ADMIN],
+    )

@@ -1,0 +1,131 @@
+"""The two doors: an ASGI layer for HTTP and an interceptor for gRPC, both over ``authenticate``.
+
+Spec: lines 142-151.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from http.cookies import CookieError, SimpleCookie
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+
+from bennu.access import EVERYBODY, Caller, Permission, Principal, PrincipalKind, require
+from bennu.auth.authenticate import Authenticator, Presented
+from bennu.httpio.frame import user_agent_of
+from bennu.httpio.request import ADDRESS, CALLER, REFUSAL, REQUEST_ID
+from bennu.kernel.errors import AppError, DeniedError, MalformedError, UnauthenticatedError
+from bennu.kernel.ids import Entropy
+
+NOBODY: Final = Principal(kind=PrincipalKind.ANONYMOUS)
+CALLER_OF_CALL: Final[ContextVar[Caller]] = ContextVar("caller_of_call")
+
+Scope = dict[str, Any]
+AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+class HttpGate:
+    """Finds out who is calling and leaves it in the scope; the route decides what follows."""
+
+    def __init__(self, app: AsgiApp, authenticator: Authenticator | None, cookie: str) -> None:
+        self._app, self._authenticator = app, authenticator
+        self._cookie = cookie
+        self._cookie_bytes = cookie.encode()
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+        """Authenticate, then pass the request on."""
+        if scope["type"] == "http":
+            try:
+                principal = await self._principal(scope)
+            except AppError as error:
+                scope[REFUSAL] = error
+                principal = NOBODY
+            scope[CALLER] = Caller(
+                principal, scope[ADDRESS], user_agent_of(scope), scope[REQUEST_ID]
+            )
+        await self._app(scope, receive, send)
+
+    async def _principal(self, scope: Scope) -> Principal:
+        if self._authenticator is None:
+            return EVERYBODY
+        authorization: list[str] = []
+        cookie = ""
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                authorization.append(value.decode("latin-1"))
+            elif name == b"cookie" and self._cookie_bytes in value:
+                cookie = self._access_cookie(value.decode("latin-1"))
+        if not authorization and not cookie:
+            return NOBODY
+        presented = Presented(tuple(authorization), cookie)
+        return await self._authenticator.authenticate(presented) or NOBODY
+
+    def _access_cookie(self, header: str) -> str:
+        try:
+            morsel = SimpleCookie(header).get(self._cookie)
+        except CookieError:
+            return ""
+        return "" if morsel is None else morsel.value
+
+
+class GrpcGate(grpc.aio.ServerInterceptor):  # type: ignore[misc] - grpc has no types
+    """Authenticates every call, so that a revocation holds on a channel that stays open."""
+
+    def __init__(self, authenticator: Authenticator | None, entropy: Entropy) -> None:
+        self._authenticator, self._entropy = authenticator, entropy
+
+    async def intercept_service(self, continuation: Any, details: Any) -> Any:  # noqa: ANN401
+        """Let the call through with its caller, or answer UNAUTHENTICATED.
+
+        The check itself runs inside the call, where the answer can be given and the peer is known.
+        """
+        handler = await continuation(details)
+        if handler is None or handler.unary_unary is None:
+            return handler
+        inner = handler.unary_unary
+
+        async def checked(request: Any, context: Any) -> Any:  # noqa: ANN401 - grpc has no types
+            await self._admit(context)
+            return await inner(request, context)
+
+        return grpc.unary_unary_rpc_method_handler(
+            checked, handler.request_deserializer, handler.response_serializer
+        )
+
+    async def _admit(self, context: Any) -> None:  # noqa: ANN401 - grpc has no types
+        metadata = context.invocation_metadata() or ()
+        values = tuple(_text(value) for key, value in metadata if key == "authorization")
+        agents = [_text(value) for key, value in metadata if key == "user-agent"]
+        try:
+            principal = await self._principal(values)
+            require(principal, Permission.TRACES_INGEST)
+        except (UnauthenticatedError, MalformedError):
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED)
+        except DeniedError:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED)
+        except AppError as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, error.public)
+        else:
+            agent = agents[0][:512] if agents else ""
+            request_id = self._entropy.bytes(8).hex()
+            CALLER_OF_CALL.set(Caller(principal, _address(context.peer()), agent, request_id))
+
+    async def _principal(self, authorization: tuple[str, ...]) -> Principal:
+        if self._authenticator is None:
+            return EVERYBODY
+        principal = await self._authenticator.authenticate(Presented(authorization))
+        if principal is None:
+            raise UnauthenticatedError("Invalid token", detail="no credential")
+        return principal
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("latin-1")
+
+
+def _address(peer: str) -> str:
+    """Return the IP address of gRPC's ``ipv4:1.2.3.4:5`` or ``ipv6:%5B::1%5D:5``."""
+    kind, _, rest = peer.partition(":")
+    host = rest.rpartition(":")[0].replace("%5B", "").replace("%5D", "")
+    return host.strip("[]") if kind in {"ipv4", "ipv6"} else ""
