@@ -19,7 +19,7 @@ import bennu.encryption.settings
 import bennu.inactive_settings
 import bennu.kernel.logs
 import bennu.mail
-import bennu.monitoring_settings
+import bennu.monitoring.settings
 import bennu.network.settings
 import bennu.privacy.settings
 import bennu.storage.settings
@@ -41,7 +41,7 @@ from bennu.inactive_settings import check_inactive_settings
 from bennu.kernel.env import Env, Problem, SettingsError, Variable
 from bennu.kernel.logs import LogSettings
 from bennu.mail import MailSettings
-from bennu.monitoring_settings import MonitoringSettings
+from bennu.monitoring.settings import MonitoringSettings
 from bennu.network.settings import NetworkSettings
 from bennu.privacy.settings import PrivacySettings
 from bennu.storage.settings import StorageSettings
@@ -62,7 +62,7 @@ SECTIONS: Final[tuple[tuple[str, tuple[Variable, ...]], ...]] = (
     ("Audit", bennu.audit.settings.VARIABLES),
     ("Mail", bennu.mail.VARIABLES),
     ("Logs", bennu.kernel.logs.VARIABLES),
-    ("Monitoring", bennu.monitoring_settings.VARIABLES),
+    ("Monitoring", bennu.monitoring.settings.VARIABLES),
     ("Accepted without effect", bennu.inactive_settings.VARIABLES),
 )
 VARIABLES: Final = tuple(variable for _, variables in SECTIONS for variable in variables)

@@ -3,7 +3,7 @@
 Spec: lines 142-151.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from contextvars import ContextVar
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
@@ -21,7 +21,7 @@ from bennu.kernel.ids import Entropy
 NOBODY: Final = Principal(kind=PrincipalKind.ANONYMOUS)
 CALLER_OF_CALL: Final[ContextVar[Caller]] = ContextVar("caller_of_call")
 
-Scope = dict[str, Any]
+Scope = MutableMapping[str, Any]
 AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 
@@ -69,7 +69,7 @@ class HttpGate:
         return "" if morsel is None else morsel.value
 
 
-class GrpcGate(grpc.aio.ServerInterceptor):  # type: ignore[misc] - grpc has no types
+class GrpcGate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Authenticates every call, so that a revocation holds on a channel that stays open."""
 
     def __init__(self, authenticator: Authenticator | None, entropy: Entropy) -> None:

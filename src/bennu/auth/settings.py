@@ -59,7 +59,7 @@ VARIABLES: Final = (
         "PHOENIX_ENFORCE_PASSWORD_RESET",
         "flag",
         "true",
-        "Whether a first password opens nothing but the change of it; not for people when false.",
+        "Whether a first password opens nothing but its own change; false is for automation only.",
         13,
     ),
     Variable(

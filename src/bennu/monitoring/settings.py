@@ -1,65 +1,63 @@
-"""What watches the server: ``/healthz`` (it runs) and ``/readyz`` (it can do its work).
+"""Where the counters for Prometheus are served and who may read them.
 
-Spec: line 272 (enable monitoring and alerting).
+Spec: line 272.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Self
 
-from starlette.requests import Request
-from starlette.responses import Response
+from bennu.kernel.env import Env, Variable
+from bennu.kernel.secret import Secret
 
-from bennu.httpio.respond import json_answer, text_answer
-from bennu.httpio.route import Door, Limit, Route
+VARIABLES: Final = (
+    Variable(
+        "PHOENIX_ENABLE_PROMETHEUS",
+        "flag",
+        "false",
+        "Whether counters are served on a port of their own.",
+        272,
+    ),
+    Variable("PHOENIX_PROMETHEUS_PORT", "whole number", "9090", "That port, 1 to 65535."),
+    Variable(
+        "PHOENIX_PROMETHEUS_HOST",
+        "address",
+        "127.0.0.1",
+        "The address that it listens on.",
+    ),
+    Variable(
+        "PHOENIX_PROMETHEUS_TOKEN",
+        "text",
+        "",
+        "A bearer token that readers of the counters must send.",
+        secret=True,
+    ),
+)
 
-#: Each check gives "" when all is well, else what is wrong, in words that anybody may read.
-Check = Callable[[], Awaitable[str]]
-
-STOPPING: Final = "stopping"
+_MAX_PORT: Final = 65_535
 
 
-class Readiness:
-    """Whether the server can take work; the checks are given by ``app``."""
+@dataclass(frozen=True, slots=True)
+class MonitoringSettings:
+    """The counters; ``port`` is 1 to 65535, ``token`` None leaves them open on ``host``."""
 
-    def __init__(self, checks: Mapping[str, Check]) -> None:
-        self._checks = dict(checks)
-        self.is_stopping = False
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    port: int = 9090
+    token: Secret | None = None
 
-    async def reasons(self) -> tuple[str, ...]:
-        """Return why the server is not ready; empty when it is."""
-        if self.is_stopping:
-            return (STOPPING,)
-        found = [await check() for check in self._checks.values()]
-        return tuple(text for text in found if text)
-
-
-def health_routes(readiness: Readiness) -> tuple[Route, ...]:
-    """Return the routes that probes ask; they tell nothing that a stranger could use."""
-
-    async def healthz(_: Request) -> Response:
-        return text_answer("OK")
-
-    async def readyz(_: Request) -> Response:
-        reasons = await readiness.reasons()
-        return text_answer(", ".join(reasons), 503) if reasons else json_answer({})
-
-    return (
-        Route(
-            method="GET",
-            path="/healthz",
-            handler=healthz,
-            permission=Door.OPEN,
-            limit=Limit.NONE,
-            summary="Whether the process runs",
-            responses_media="text/plain",
-        ),
-        Route(
-            method="GET",
-            path="/readyz",
-            handler=readyz,
-            permission=Door.OPEN,
-            limit=Limit.NONE,
-            summary="Whether the server can take work: database and ingest queue",
-            response=dict,
-        ),
-    )
+    @classmethod
+    def from_env(cls, env: Env) -> Self:
+        """Read where the counters are served."""
+        settings = cls(
+            enabled=env.flag("PHOENIX_ENABLE_PROMETHEUS", default=False),
+            host=env.text("PHOENIX_PROMETHEUS_HOST", "127.0.0.1"),
+            port=env.whole("PHOENIX_PROMETHEUS_PORT", 9090, 1, _MAX_PORT),
+            token=env.secret("PHOENIX_PROMETHEUS_TOKEN"),
+        )
+        is_local = settings.host in {"localhost", "::1"} or settings.host.startswith("127.")
+        if settings.enabled and not is_local and settings.token is None:
+            env.warn(
+                "PHOENIX_PROMETHEUS_HOST",
+                "other machines can read the counters; PHOENIX_PROMETHEUS_TOKEN closes them",
+            )
+        return settings

@@ -5,10 +5,12 @@ NIST SP 800-63B section 5.1.1 (length, no composition rules, list of common pass
 """
 
 import asyncio
+import gzip
 import hashlib
 import hmac
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
 from typing import Final
 
 from argon2 import PasswordHasher
@@ -102,6 +104,12 @@ class Passwords:
     def stop(self) -> None:
         """End the threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def common_passwords() -> frozenset[str]:
+    """Return the offline list of common passwords, in lower case."""
+    packed = files("bennu.auth.local").joinpath("common_passwords.txt.gz").read_bytes()
+    return frozenset(gzip.decompress(packed).decode().splitlines())
 
 
 def normal_form(text: str) -> str:

@@ -1,0 +1,32 @@
+"""``bennu serve``: start the server."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from bennu.cli.context import env_file_option, load_settings
+
+_REFUSED = 1
+
+
+@click.command("serve")
+@env_file_option
+def serve_command(env_file: Path | None) -> None:
+    """Start the server; it ends at SIGTERM or Ctrl-C."""
+    settings = load_settings(env_file)
+    # Imported after the settings were read: a wrong setting is told without waiting for these.
+    from bennu.kernel.errors import AppError  # noqa: PLC0415
+    from bennu.kernel.hardening import forbid_core_dumps  # noqa: PLC0415
+    from bennu.kernel.log_lines import configure_logging  # noqa: PLC0415
+    from bennu.serve import run_server  # noqa: PLC0415
+
+    configure_logging(settings.logs.level, structured=settings.logs.structured)
+    forbid_core_dumps()
+    try:
+        run_server(settings)
+    except AppError as error:
+        click.echo(f"error: {error.public}", err=True)
+        if error.detail:
+            click.echo(f"       {error.detail}", err=True)
+        sys.exit(_REFUSED)
