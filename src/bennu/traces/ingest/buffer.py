@@ -171,11 +171,12 @@ class IngestBuffer:
             KnownSpansError: some are known; nothing was stored.
             UnavailableError, DeniedError, InvalidError: as ``take_export``.
         """
-        return await self._submit(
-            _Submission(
-                lambda: decoded, caller, "", True, 0, decoded.span_count, _future(), decoded
+        with self.reserve() as room:
+            room.grow(_payload_bytes(decoded))
+            count = decoded.span_count
+            return await self._submit(
+                _Submission(lambda: decoded, caller, "", True, 0, count, _future(), decoded)
             )
-        )
 
     async def _submit(self, submission: _Submission) -> DecodedExport:
         require(submission.caller.principal, Permission.TRACES_INGEST)
@@ -289,11 +290,15 @@ def _decode(group: Sequence[_Submission]) -> None:
                 submission.refusal = error
                 continue
         spans += submission.decoded.span_count
-        payload += sum(
-            len(span.attributes) + len(span.events)
-            for project in submission.decoded.projects
-            for span in project.spans
-        )
+        payload += _payload_bytes(submission.decoded)
+
+
+def _payload_bytes(decoded: DecodedExport) -> int:
+    return sum(
+        len(span.attributes) + len(span.events)
+        for project in decoded.projects
+        for span in project.spans
+    )
 
 
 def _store(connection: Connection, group: Sequence[_Submission], now_microseconds: int) -> int:
