@@ -22,6 +22,8 @@ from bennu.storage.settings import PostgresSettings, StorageSettings
 from peers.pki import Pki
 
 SUPERUSER, SUPERUSER_PASSWORD = "super", "superpw"
+#: An address of this machine that is not in the server's certificate.
+NAMELESS_HOST = "127.0.0.2"
 #: As hostile as a password can be to an address that is put together by hand.
 OWNER, OWNER_PASSWORD = "bennu", "pg pw/@:#?%40&+'\"\\"
 CERTIFICATE_USER = "certuser"  # let in by a client certificate of agent-7, without a password
@@ -30,9 +32,9 @@ TEMPLATE = "template_bennu"
 
 _HBA = f"""\
 local     all {SUPERUSER}        scram-sha-256
-hostssl   all {CERTIFICATE_USER} 127.0.0.1/32 cert map=agents
-hostnossl all {PLAIN_USER}       127.0.0.1/32 scram-sha-256
-hostssl   all {OWNER}            127.0.0.1/32 scram-sha-256
+hostssl   all {CERTIFICATE_USER} 127.0.0.0/8 cert map=agents
+hostnossl all {PLAIN_USER}       127.0.0.0/8 scram-sha-256
+hostssl   all {OWNER}            127.0.0.0/8 scram-sha-256
 """
 
 
@@ -109,7 +111,7 @@ class PostgresServer:
         self._install(self.pki.authority.cert, "ca.crt")
         with (self.data / "postgresql.conf").open("a") as configuration:
             configuration.write(
-                f"port={self.port}\nlisten_addresses='127.0.0.1'\n"
+                f"port={self.port}\nlisten_addresses='127.0.0.1,{NAMELESS_HOST}'\n"
                 f"unix_socket_directories='{self.folder}'\n"
                 "ssl=on\nssl_ca_file='ca.crt'\npassword_encryption='scram-sha-256'\n"
                 f"fsync={'on' if fsync else 'off'}\nshared_buffers=32MB\n"

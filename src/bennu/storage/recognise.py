@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import Connection, inspect
 
 from bennu.kernel.errors import ConflictError
+from bennu.storage.failures import database_failures
 from bennu.storage.schema import metadata
 
 #: Together in no other application; a Bennu of any version has them.
@@ -31,19 +32,23 @@ def refuse_foreign_file(path: Path) -> None:
     """Look into a SQLite file, read-only; a missing or an empty one is nobody's.
 
     Raises:
-        ForeignDatabaseError: it is no SQLite database, or one with tables that are not Bennu's.
+        ForeignDatabaseError: it holds tables that are not Bennu's, or is no database at all.
+        UnavailableError: it cannot be read.
     """
     try:
-        if path.stat().st_size == 0:
+        if not path.is_file() or path.stat().st_size == 0:
             return
     except OSError:
         return
-    try:
-        names = _table_names_of(path)
-    except sqlite3.Error as error:
-        raise ForeignDatabaseError(
-            f"PHOENIX_SQL_DATABASE_URL: {path} cannot be read as a SQLite database: {error}"
-        ) from None
+    with database_failures():
+        try:
+            names = _table_names_of(path)
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
+                raise
+            raise ForeignDatabaseError(
+                f"PHOENIX_SQL_DATABASE_URL: {path} is not a SQLite database"
+            ) from None
     if names - _OURS and not names >= _OURS:
         raise ForeignDatabaseError(_explain(names, str(path)))
 
@@ -76,7 +81,8 @@ def refuse_foreign_tables(connection: Connection, where: str) -> None:
     Raises:
         ForeignDatabaseError: says whose they look like and what to do.
     """
-    names = frozenset(inspect(connection).get_table_names())
+    inspector = inspect(connection)
+    names = {*inspector.get_table_names(), *inspector.get_view_names()}
     in_the_way = names & (frozenset(metadata.tables) | {_VERSION_TABLE})
     if in_the_way and not names >= _OURS:
         raise ForeignDatabaseError(_explain(names, where))
