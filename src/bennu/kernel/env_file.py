@@ -21,7 +21,9 @@ _SPECIAL: Final = re.compile(
 )
 _VALID_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SETTING_NAME: Final = re.compile(r"(?:export[ \t]+)?(PHOENIX_[A-Z0-9_]*)")
-_COMMENT: Final = re.compile(r"(?:^|[ \t])#.*")
+_COMMENT: Final = re.compile(r"[ \t]#.*")
+#: An assignment inside a quoted value: its quote was forgotten further up.
+_SWALLOWED: Final = re.compile(r"\n[ \t]*(?:export[ \t]+)?PHOENIX_[A-Z0-9_]+[ \t]*=")
 _BEHIND_A_QUOTE: Final = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|$)")
 _DOUBLE_QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _SINGLE_QUOTED: Final = re.compile(r"'([^']*)'")
@@ -71,21 +73,23 @@ class EnvFile:
         quote = self._text[start : start + 1]
         if quote and quote in "'\"":
             return self._read_quoted(name, start, end, source)
-        value = _COMMENT.sub("", self._text[start:end], count=1).strip()
+        # The blank before the value belongs to the comment of an empty one: `NAME = # nothing`.
+        value = _COMMENT.sub("", self._text[start - 1 : end].removeprefix("="), count=1).strip()
         self._keep(name, value, source, quote="")
         return end + 1
 
     def _read_quoted(self, name: str, start: int, end: int, source: str) -> int:
         quote = self._text[start]
         quoted = (_DOUBLE_QUOTED if quote == '"' else _SINGLE_QUOTED).match(self._text, start)
-        if quoted is None:
+        behind = quoted and _BEHIND_A_QUOTE.match(self._text, quoted.end())
+        is_one_line = quoted is not None and quoted.end() <= end
+        if quoted is None or _SWALLOWED.search(quoted[1]) or not (behind or is_one_line):
+            # Reading goes on at the next line, so that what was swallowed is looked at too.
             self._refuse(name, "a value whose quote is closed", source)
             return end + 1
-        behind = _BEHIND_A_QUOTE.match(self._text, quoted.end())
         if behind is None:
             self._refuse(name, "nothing but a comment behind the closing quote", source)
-            following = self._text.find("\n", quoted.end())
-            return len(self._text) if following < 0 else following + 1
+            return end + 1
         self._keep(name, quoted[1], source, quote=quote)
         return behind.end()
 
