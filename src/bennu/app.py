@@ -1,0 +1,285 @@
+"""The composition root: settings in; HTTP application, gRPC services and background work out.
+
+The one file that knows everyone. It builds stores, then flows, then routes, by calling
+constructors, and decides nothing else.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from bennu.access import Caller
+from bennu.audit.events import AuditEvent, EventName, Outcome, Target
+from bennu.audit.log import AuditLog
+from bennu.auth.api_keys.flow import ApiKeys
+from bennu.auth.api_keys.routes import api_key_routes
+from bennu.auth.authenticate import Authenticator
+from bennu.auth.gates import CALLER_OF_CALL, GrpcGate, HttpGate
+from bennu.auth.local.flow import LocalSignIn
+from bennu.auth.local.passwords import Passwords, common_passwords
+from bennu.auth.local.routes import local_routes
+from bennu.auth.oauth2.settings import ProviderSettings, read_providers
+from bennu.auth.sessions.cookies import SessionCookies
+from bennu.auth.sessions.flow import Sessions
+from bennu.auth.sessions.routes import session_routes
+from bennu.encryption.cipher import Cipher
+from bennu.encryption.key_source import choose_key_source
+from bennu.encryption.vault import Vault, verify_secret
+from bennu.httpio.discovery import discovery_routes
+from bennu.httpio.dispatch import application_of
+from bennu.httpio.frame import RequestFrame
+from bennu.httpio.route import Route
+from bennu.kernel.clock import SystemClock
+from bennu.kernel.env import Problem
+from bennu.kernel.env_file import env_of
+from bennu.kernel.errors import AppError
+from bennu.kernel.ids import SystemEntropy
+from bennu.kernel.secret import Secret
+from bennu.monitoring.health import Readiness, health_routes
+from bennu.settings import Settings
+from bennu.storage.database import Database
+from bennu.storage.epoch import read_security_epoch
+from bennu.storage.migrate import migrate
+from bennu.stored_settings.flow import EnvironmentSettings, StoredSettings
+from bennu.stored_settings.model import MailServer, Provider, SettingSource
+from bennu.stored_settings.routes import stored_settings_routes
+from bennu.traces.ingest.buffer import IngestBuffer
+from bennu.traces.ingest.grpc_service import TraceService
+from bennu.traces.ingest.routes import export_routes
+from bennu.traces.projects.flow import Projects
+from bennu.traces.projects.routes import project_routes
+from bennu.traces.spans.flow import Spans
+from bennu.traces.spans.routes import span_routes
+from bennu.users.first_accounts import FirstAccounts
+from bennu.users.flow import Users
+from bennu.users.model import FIRST_ADMIN_EMAIL
+from bennu.users.routes import user_routes
+
+logger: Final = logging.getLogger("bennu.app")
+
+FOLD_TICK_SECONDS: Final = 5
+_KEY_FILE: Final = "bennu.key"
+_GENERATED_PASSWORD_BYTES: Final = 18
+
+
+class Application:
+    """Everything of one server process, wired."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._clock, self._entropy = SystemClock(), SystemEntropy()
+        self._database = Database(settings.storage, self._clock)
+        self._ticking: asyncio.Task[None] | None = None
+        self._first_password: Secret | None = None
+        path = settings.storage.sqlite_path
+        folder = settings.storage.working_dir if path is None else path.parent
+        is_in_memory = path is None and settings.storage.postgres is None
+        encryption = settings.encryption
+        source = choose_key_source(
+            encryption.secret,
+            encryption.previous,
+            None if is_in_memory else folder / _KEY_FILE,
+            self._entropy,
+        )
+        self._cipher = Cipher(source.key_material().keyring())
+        self._vault = Vault(self._cipher, self._clock, self._entropy)
+        self._audit = AuditLog(self._database, self._clock, self._entropy, self._vault)
+        self._passwords = Passwords(
+            settings.auth, common_passwords(), threads=(os.cpu_count() or 2) - 1
+        )
+        self._buffer = IngestBuffer(self._database, settings.traces, self._clock)
+        self.readiness = Readiness({"database": self._database_state, "queue": self._queue_state})
+        authenticator = Authenticator(self._database, self._clock, self._cipher, settings.auth)
+        self._authenticator = authenticator if settings.auth.enabled else None
+        self.routes = self._routes()
+        self.asgi = self._http_application()
+
+    def _routes(self) -> tuple[Route, ...]:
+        """Build the flows and the one table of routes; what is asked most stands first."""
+        settings, database, clock = self._settings, self._database, self._clock
+        projects = Projects(database, clock, self._audit)
+        spans = Spans(database, self._audit, self._buffer.take_new_spans)
+        sessions = Sessions(
+            database, clock, self._entropy, self._cipher, self._audit, settings.auth
+        )
+        cookies = SessionCookies(settings.auth)
+        local = LocalSignIn(database, clock, self._cipher, self._audit, self._passwords, sessions)
+        keys = ApiKeys(database, clock, self._entropy, self._cipher, self._audit, settings.auth)
+        users = Users(database, clock, self._cipher, self._audit, self._passwords)
+        stored = StoredSettings(
+            database, self._vault, self._audit, _of_the_environment(settings), _check_provider
+        )
+        return (
+            *export_routes(self._buffer, settings.traces),
+            *project_routes(projects),
+            *span_routes(spans, settings.traces),
+            *health_routes(self.readiness),
+            *local_routes(local, cookies, is_enabled=not settings.auth.basic_auth_disabled),
+            *session_routes(sessions, cookies),
+            *api_key_routes(keys),
+            *user_routes(users),
+            *stored_settings_routes(stored),
+            *discovery_routes(lambda: self.routes),
+        )
+
+    def _http_application(self) -> RequestFrame:
+        inner = application_of(self.routes, self._note_denial)
+        cookie = SessionCookies(self._settings.auth).access_name
+        gate = HttpGate(inner, self._authenticator, cookie)
+        return RequestFrame(gate, self._clock, self._entropy, self._settings.network.root_url)
+
+    async def _note_denial(self, caller: Caller, route: Route, error: AppError) -> None:
+        target = Target("route", f"{route.method} {route.path}")
+        event = AuditEvent(EventName.DENIED, Outcome.DENIED, error.detail, target)
+        await self._audit.note(event, caller)
+
+    # --- gRPC ------------------------------------------------------------------------------
+
+    def grpc_interceptors(self) -> Sequence[Any]:
+        """Return what every call passes first."""
+        return (GrpcGate(self._authenticator, self._entropy),)
+
+    def add_grpc_services(self, server: Any) -> None:  # noqa: ANN401 - grpc has no types
+        """Add the services to a server that was not started yet."""
+        service = TraceService(self._buffer, CALLER_OF_CALL.get)
+        server.add_generic_rpc_handlers((service.handler(),))
+
+    # --- life ------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the database, bring it up to date, prove the secret, make the first accounts.
+
+        Raises:
+            AppError: the database or a secret does not allow a start.
+        """
+        for problem in self._settings.warnings:
+            fields = {"variable": problem.name, "why": problem.allowed}
+            logger.warning("settings.warning", extra=fields)
+        await self._database.start()
+        await migrate(self._database, self._settings.storage)
+        await self._database.write(lambda c: verify_secret(c, self._cipher))
+        await self._audit.start()
+        await self._database.write(self._record_sightings)
+        await self._make_first_accounts()
+        self._ticking = asyncio.create_task(self._tick())
+
+    def _record_sightings(self, connection: Any) -> None:  # noqa: ANN401 - SQL stays in stores
+        auth, encryption = self._settings.auth, self._settings.encryption
+        known = {
+            "PHOENIX_SECRET": encryption.secret,
+            "PHOENIX_ADMIN_SECRET": auth.admin_secret,
+            "PHOENIX_SMTP_PASSWORD": self._settings.mail.password,
+        }
+        given = {name: secret for name, secret in known.items() if secret is not None}
+        self._vault.record_sightings(connection, given)
+
+    async def _make_first_accounts(self) -> None:
+        auth = self._settings.auth
+        accounts = FirstAccounts(
+            self._database, self._clock, self._cipher, self._audit, self._passwords
+        )
+        password = auth.initial_admin_password or Secret(
+            secrets.token_urlsafe(_GENERATED_PASSWORD_BYTES)
+        )
+        admins = tuple((admin.username, admin.email) for admin in auth.admins)
+        was_made = await accounts.make_first_accounts(password, admins)
+        if was_made and auth.enabled:
+            self._first_password = password
+
+    async def _tick(self) -> None:
+        """Write the folded audit records whose minute is over."""
+        while True:
+            await asyncio.sleep(FOLD_TICK_SECONDS)
+            try:
+                await self._audit.flush_folded()
+            except AppError as error:
+                logger.warning("audit.flush.failed", extra={"reason": error.detail})
+
+    def announce(self) -> None:
+        """Print the address, and once the user and the first password."""
+        network = self._settings.network
+        fields = {
+            "address": f"http://{network.host}:{network.port}{network.root_path}",
+            "grpc": f"{network.host}:{network.grpc_port}",
+            "authentication": "on" if self._settings.auth.enabled else "off",
+        }
+        logger.warning("server.started", extra=fields)
+        if self._first_password is not None:
+            shown = "localhost" if network.host in {"0.0.0.0", "::"} else network.host  # noqa: S104
+            # Printed once and not logged: the log may be kept, this password must be changed.
+            sys.stdout.write(
+                f"\n  Address   http://{shown}:{network.port}{network.root_path}\n"
+                f"  User      {FIRST_ADMIN_EMAIL}\n"
+                f"  Password  {self._first_password.reveal()}\n\n"
+                "  The password is good for one thing: changing it at the first sign-in.\n\n"
+            )
+            sys.stdout.flush()
+            self._first_password = None
+
+    def stop_accepting(self) -> None:
+        """Tell probes that this process ends."""
+        self.readiness.is_stopping = True
+
+    async def stop(self) -> None:
+        """Finish what was taken and close the database."""
+        if self._ticking is not None:
+            self._ticking.cancel()
+        try:
+            await self._buffer.drain()
+            if self._ticking is not None:
+                await self._audit.flush_folded(all_bursts=True)
+        finally:
+            self._passwords.stop()
+            await self._database.stop()
+
+    # --- probes ----------------------------------------------------------------------------
+
+    async def _database_state(self) -> str:
+        try:
+            await self._database.read(read_security_epoch, tiny=True)
+        except AppError:
+            return "database unreachable"
+        return ""
+
+    async def _queue_state(self) -> str:
+        return "ingest queue full" if self._buffer.is_at_capacity else ""
+
+
+def _of_the_environment(settings: Settings) -> EnvironmentSettings:
+    """Return what the environment says of things that can also be stored."""
+    mail = settings.mail
+    server = None
+    if mail.hostname:
+        server = MailServer(
+            mail.hostname,
+            mail.port,
+            mail.username,
+            mail.password,
+            mail.mail_from,
+            mail.validate_certs,
+            SettingSource.ENVIRONMENT,
+        )
+    return EnvironmentSettings(server, tuple(_shown_provider(p) for p in settings.oauth2))
+
+
+def _shown_provider(provider: ProviderSettings) -> Provider:
+    fields = {
+        "client_id": provider.client_id,
+        "oidc_config_url": provider.oidc_config_url,
+        "display_name": provider.display_name,
+        "token_endpoint_auth_method": provider.token_endpoint_auth_method,
+        "allow_sign_up": str(provider.allow_sign_up).lower(),
+        "auto_login": str(provider.auto_login).lower(),
+    }
+    return Provider(provider.name, fields, provider.client_secret, SettingSource.ENVIRONMENT)
+
+
+def _check_provider(variables: Mapping[str, str]) -> Sequence[Problem]:
+    """Ask the parser of the environment what it finds wrong with a provider's variables."""
+    env = env_of(variables)
+    read_providers(env)
+    return tuple(env.problems)
