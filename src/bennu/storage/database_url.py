@@ -5,7 +5,7 @@ Spec: lines 239-244. Source: SQLAlchemy documentation, "Database URLs"; libpq, "
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qsl, unquote
@@ -45,7 +45,7 @@ class DatabaseUrl:
     user: str = ""
     password: str = ""
     database: str = ""
-    options: Mapping[str, str] = MappingProxyType({})
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse_database_url(text: str) -> DatabaseUrl:
