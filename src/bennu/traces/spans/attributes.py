@@ -143,7 +143,7 @@ def nest(attributes: Mapping[str, object]) -> dict[str, object]:
 def is_nested_deeper(value: object, limit: int = DEPTH_LIMIT) -> bool:
     """Tell whether lists and objects nest deeper than ``limit``, without recursion."""
     level = [value]
-    for _ in range(limit + 1):
+    for _ in range(limit):
         level = [
             inner
             for outer in level
