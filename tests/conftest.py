@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -57,3 +58,15 @@ async def database(
         yield database
     finally:
         await database.stop()
+
+
+@pytest.fixture
+def postgres_url(postgres_settings: StorageSettings) -> str:
+    """Address of an empty PostgreSQL database, as PHOENIX_SQL_DATABASE_URL takes it."""
+    postgres = postgres_settings.postgres
+    assert postgres is not None
+    password = "" if postgres.password is None else quote(postgres.password.reveal(), safe="")
+    return (
+        f"postgresql://{postgres.user}:{password}@{postgres.host}:{postgres.port}"
+        f"/{postgres.database}?sslmode={postgres.sslmode}&sslrootcert={postgres.sslrootcert}"
+    )

@@ -49,6 +49,7 @@ class StartedServer:
             **(env or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
+        self._clients: list[httpx.Client] = []
 
     @property
     def base_url(self) -> str:
@@ -91,6 +92,8 @@ class StartedServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        for client in self._clients:
+            client.close()
         self.kill()
 
     def log(self) -> str:
@@ -123,7 +126,9 @@ class StartedServer:
         """Return a client of its own cookie jar, with a bearer credential if one is given."""
         if bearer:
             headers["authorization"] = f"Bearer {bearer}"
-        return httpx.Client(base_url=self.base_url, headers=headers, timeout=30)
+        client = httpx.Client(base_url=self.base_url, headers=headers, timeout=30)
+        self._clients.append(client)
+        return client
 
     def sign_in(self, email: str = ADMIN_EMAIL, password: str = FIRST_PASSWORD) -> httpx.Client:
         """Sign in with a password; the returned client holds the session's cookies."""

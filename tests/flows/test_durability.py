@@ -63,11 +63,7 @@ class Sender:
 
 
 def http_send(server: StartedServer) -> Callable[[ExportTraceServiceRequest], bool]:
-    client = httpx.Client(
-        base_url=server.base_url,
-        headers={"authorization": f"Bearer {ADMIN_SECRET}", "content-type": "application/x-protobuf"},
-        timeout=10,
-    )
+    client = server.client(ADMIN_SECRET, **{"content-type": "application/x-protobuf"})
 
     def send(request: ExportTraceServiceRequest) -> bool:
         try:

@@ -21,7 +21,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartedServer]:
 
 @pytest.fixture(scope="module")
 def client(server: StartedServer) -> Client:
-    return Client(base_url=server.base_url, api_key=server.api_key())
+    return Client(http_client=server.client(server.api_key()))
 
 
 def span(trace: str, own: str, name: str = "s", **more: Any) -> dict[str, Any]:
