@@ -10,15 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sqlalchemy import Connection
-
 from bennu.access import Caller
 from bennu.audit.events import AuditEvent, EventName, Outcome, Target
 from bennu.audit.log import AuditLog
 from bennu.encryption.vault import SecretChanges, StoredSetting, Vault
 from bennu.kernel.errors import ConflictError, FieldProblem, NotFoundError, SchemaError
 from bennu.kernel.secret import Secret
-from bennu.storage.database import Database
+from bennu.storage.database import Connection, Database
 from bennu.stored_settings.model import (
     PROVIDER_PREFIX,
     SMTP_NAME,
