@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -60,7 +60,7 @@ class StartedServer:
         assert self._process is not None
         return self._process.pid
 
-    def start(self, *wrapper: str) -> "StartedServer":
+    def start(self, *wrapper: str) -> Self:
         """Start the process, under ``wrapper`` if one is given, and wait until it is ready."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith("PHOENIX_")}
         with self.log_file.open("ab") as log:
@@ -83,7 +83,7 @@ class StartedServer:
         self.kill()
         raise AssertionError(f"not ready after {START_SECONDS} s:\n{self.log()}")
 
-    def __enter__(self) -> "StartedServer":
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(

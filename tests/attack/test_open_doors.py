@@ -1,6 +1,6 @@
 """Without a credential nothing but the allow-list answers; the walk comes from the route table."""
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -25,7 +25,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> StartedServer:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartedServer]:
     with StartedServer(tmp_path_factory.mktemp("open")) as started:
         yield started
 

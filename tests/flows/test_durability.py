@@ -36,10 +36,11 @@ def export_request(number: int) -> ExportTraceServiceRequest:
 class Sender:
     """Sends exports without pause from several threads and keeps what was acknowledged."""
 
-    def __init__(self, send: Callable[[ExportTraceServiceRequest], bool]) -> None:
+    def __init__(self, send: Callable[[ExportTraceServiceRequest], bool], cycle: int = 0) -> None:
         self.acknowledged: set[int] = set()
         self._send = send
-        self._numbers = iter(range(1, 1_000_000))
+        # Numbers go on where the last cycle ended, so that no span id is sent twice.
+        self._numbers = iter(range(1 + cycle * 100_000, (cycle + 1) * 100_000))
         self._lock = threading.Lock()
         self._stop = threading.Event()
 
@@ -135,9 +136,7 @@ def test_acknowledged_spans_survive_a_kill(
     server = StartedServer(tmp_path, stored_where)
     for cycle in range(2):
         with server:
-            sender = Sender(SENDS[protocol](server))
-            # Numbers go on where the last cycle ended, so that no span id is sent twice.
-            sender._numbers = iter(range(1 + cycle * 100_000, (cycle + 1) * 100_000))
+            sender = Sender(SENDS[protocol](server), cycle)
             sender.run_until(lambda: (time.sleep(0.8), server.kill())[1])
             server.start()
             check_nothing_lost(server, sender)
@@ -151,8 +150,7 @@ def test_acknowledged_spans_survive_many_kills(
     server = StartedServer(tmp_path, stored_where)
     for cycle in range(10):
         with server:
-            sender = Sender(SENDS[protocol](server))
-            sender._numbers = iter(range(1 + cycle * 100_000, (cycle + 1) * 100_000))
+            sender = Sender(SENDS[protocol](server), cycle)
             sender.run_until(lambda: (time.sleep(0.5), server.kill())[1])
             server.start()
             check_nothing_lost(server, sender)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import grpc
 import pytest
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
 from opentelemetry.exporter.otlp.proto.http import Compression
@@ -9,8 +10,8 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from phoenix.otel import register
 
-import grpc
 from started import StartedServer
 
 
@@ -53,8 +54,6 @@ def test_plain_opentelemetry_exporters_deliver(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 def test_the_official_registration_delivers(tmp_path: Path, protocol: str) -> None:
-    from phoenix.otel import register
-
     with StartedServer(tmp_path) as server:
         key = server.api_key()
         endpoint = (

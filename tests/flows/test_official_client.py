@@ -1,12 +1,14 @@
 """The official Python client, unmodified, on projects and spans."""
 
 import datetime as dt
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 from phoenix.client import Client
+from phoenix.client.resources.spans import SpanCreationError
 
 from started import StartedServer
 
@@ -52,9 +54,9 @@ def test_a_project_cannot_be_made_twice_and_default_stays(client: Client) -> Non
     client.projects.create(name="twice")
     with pytest.raises(httpx.HTTPStatusError, match="409"):
         client.projects.create(name="twice")
-    with pytest.raises(Exception, match="nope|404"):
+    with pytest.raises(Exception, match=r"nope|404"):
         client.projects.get(project_name="nope")
-    with pytest.raises(Exception, match="403|default"):
+    with pytest.raises(Exception, match=r"403|default"):
         client.projects.delete(project_name="default")
 
 
@@ -95,8 +97,6 @@ def test_a_span_reads_back_as_it_was_sent(client: Client) -> None:
 
 
 def test_duplicates_and_naive_times_are_refused_as_the_client_expects(client: Client) -> None:
-    from phoenix.client.resources.spans import SpanCreationError
-
     client.spans.log_spans(project_identifier="dup", spans=[span("c", "4")])
     with pytest.raises(SpanCreationError) as refused:
         client.spans.log_spans(project_identifier="dup", spans=[span("c", "4")])
@@ -111,13 +111,11 @@ def test_a_deleted_span_is_gone(client: Client) -> None:
     client.spans.log_spans(project_identifier="gone", spans=[span("e", "6")])
     client.spans.delete(span_identifier="6" * 16)
     assert client.spans.get_spans(project_identifier="gone") == []
-    with pytest.raises(Exception, match="404|not found"):
+    with pytest.raises(Exception, match=r"404|not found"):
         client.spans.delete(span_identifier="6" * 16)
 
 
 def test_the_curl_line_of_the_spec_lists_projects(server: StartedServer) -> None:
-    import subprocess
-
     key = server.api_key()
     for prefix in ("/v1", "/api/v1"):
         command = ["curl", "-s", "-H", f"Authorization: Bearer {key}"]

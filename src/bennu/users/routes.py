@@ -153,6 +153,10 @@ class _UserHandlers:
 def user_routes(users: Users) -> tuple[Route, ...]:
     """Return the routes of accounts."""
     handlers = _UserHandlers(users)
+    return (*_own_account_routes(handlers), *_account_routes(handlers))
+
+
+def _own_account_routes(handlers: _UserHandlers) -> tuple[Route, ...]:
     return (
         Route(
             method="GET",
@@ -174,6 +178,11 @@ def user_routes(users: Users) -> tuple[Route, ...]:
             events=(EventName.PASSWORD_CHANGED, EventName.USER_CHANGED),
             before_password_change=True,
         ),
+    )
+
+
+def _account_routes(handlers: _UserHandlers) -> tuple[Route, ...]:
+    return (
         Route(
             method="GET",
             path="/v1/users",

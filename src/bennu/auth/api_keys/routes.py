@@ -5,7 +5,7 @@ Spec: lines 136-155.
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
@@ -135,69 +135,80 @@ class _ApiKeyHandlers:
 def api_key_routes(keys: ApiKeys) -> tuple[Route, ...]:
     """Return the routes of API keys."""
     handlers = _ApiKeyHandlers(keys)
-    manage = Permission.API_KEYS_MANAGE
-    made, revoked = (EventName.API_KEY_CREATED,), (EventName.API_KEY_REVOKED,)
+    return (*_user_key_routes(handlers), *_system_key_routes(handlers))
 
-    def route(method: str, path: str, **more: Any) -> Route:  # noqa: ANN401 - fields of Route
-        return Route(method=method, path=path, **more)
 
-    body = {"request": CreateApiKeyBody, "response": dict, "status": 201, "events": made}
+_REVOKED: Final = (EventName.API_KEY_REVOKED,)
+_MAKES: Final[dict[str, Any]] = {
+    "request": CreateApiKeyBody,
+    "response": dict,
+    "status": 201,
+    "events": (EventName.API_KEY_CREATED,),
+}
+
+
+def _user_key_routes(handlers: _ApiKeyHandlers) -> tuple[Route, ...]:
     return (
-        route(
-            "GET",
-            "/v1/user/api_keys",
+        Route(
+            method="GET",
+            path="/v1/user/api_keys",
             handler=handlers.list_own,
             permission=Door.ACCOUNT,
             response=dict,
             summary="One's own API keys, without the keys themselves",
         ),
-        route(
-            "POST",
-            "/v1/user/api_keys",
+        Route(
+            method="POST",
+            path="/v1/user/api_keys",
             handler=handlers.create_own,
             permission=Door.ACCOUNT,
             summary="Make an API key that acts as its maker; shown once",
-            **body,
+            **_MAKES,
         ),
-        route(
-            "DELETE",
-            "/v1/user/api_keys/{key_id}",
+        Route(
+            method="DELETE",
+            path="/v1/user/api_keys/{key_id}",
             handler=handlers.delete_own,
             permission=Door.ACCOUNT,
             summary="Revoke a user's API key",
             status=204,
-            events=revoked,
+            events=_REVOKED,
         ),
-        route(
-            "GET",
-            "/v1/system/api_keys",
+    )
+
+
+def _system_key_routes(handlers: _ApiKeyHandlers) -> tuple[Route, ...]:
+    return (
+        Route(
+            method="GET",
+            path="/v1/system/api_keys",
             handler=handlers.list_system,
-            permission=manage,
+            permission=Permission.API_KEYS_MANAGE,
             response=dict,
             summary="The API keys of service accounts",
         ),
-        route(
-            "POST",
-            "/v1/system/api_keys",
+        Route(
+            method="POST",
+            path="/v1/system/api_keys",
             handler=handlers.create_system,
-            permission=manage,
+            permission=Permission.API_KEYS_MANAGE,
             summary="Make the API key of a service account; shown once",
-            **body,
+            **_MAKES,
         ),
-        route(
-            "DELETE",
-            "/v1/system/api_keys/{key_id}",
+        Route(
+            method="DELETE",
+            path="/v1/system/api_keys/{key_id}",
             handler=handlers.delete_system,
-            permission=manage,
+            permission=Permission.API_KEYS_MANAGE,
             summary="Revoke the API key of a service account",
             status=204,
-            events=revoked,
+            events=_REVOKED,
         ),
-        route(
-            "GET",
-            "/v1/users/api_keys",
+        Route(
+            method="GET",
+            path="/v1/users/api_keys",
             handler=handlers.list_all,
-            permission=manage,
+            permission=Permission.API_KEYS_MANAGE,
             response=dict,
             query=LIST_QUERY,
             summary="The API keys of all users",
