@@ -9,7 +9,7 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from bennu.access import Caller
@@ -22,30 +22,28 @@ from bennu.auth.gates import CALLER_OF_CALL, GrpcGate, HttpGate
 from bennu.auth.local.flow import LocalSignIn
 from bennu.auth.local.passwords import Passwords, common_passwords
 from bennu.auth.local.routes import local_routes
-from bennu.auth.oauth2.settings import ProviderSettings, read_providers
+from bennu.auth.oauth2.stored import check_stored_provider, environment_provider
 from bennu.auth.sessions.cookies import SessionCookies
 from bennu.auth.sessions.flow import Sessions
 from bennu.auth.sessions.routes import session_routes
 from bennu.encryption.cipher import Cipher
-from bennu.encryption.key_source import choose_key_source
 from bennu.encryption.vault import Vault, verify_secret
 from bennu.httpio.discovery import discovery_routes
 from bennu.httpio.dispatch import application_of
 from bennu.httpio.frame import RequestFrame
 from bennu.httpio.route import Route
 from bennu.kernel.clock import SystemClock
-from bennu.kernel.env import Problem
-from bennu.kernel.env_file import env_of
 from bennu.kernel.errors import AppError
 from bennu.kernel.ids import SystemEntropy
 from bennu.kernel.secret import Secret
 from bennu.monitoring.health import Readiness, health_routes
+from bennu.secrets_in_use import environment_secrets, exposed_file_warnings, key_source_of
 from bennu.settings import Settings
 from bennu.storage.database import Database
 from bennu.storage.epoch import read_security_epoch
 from bennu.storage.migrate import migrate
 from bennu.stored_settings.flow import EnvironmentSettings, StoredSettings
-from bennu.stored_settings.model import MailServer, Provider, SettingSource
+from bennu.stored_settings.model import MailServer, SettingSource
 from bennu.stored_settings.routes import stored_settings_routes
 from bennu.traces.ingest.buffer import IngestBuffer
 from bennu.traces.ingest.grpc_service import TraceService
@@ -62,7 +60,6 @@ from bennu.users.routes import user_routes
 logger: Final = logging.getLogger("bennu.app")
 
 FOLD_TICK_SECONDS: Final = 5
-_KEY_FILE: Final = "bennu.key"
 _GENERATED_PASSWORD_BYTES: Final = 18
 
 
@@ -75,17 +72,7 @@ class Application:
         self._database = Database(settings.storage, self._clock)
         self._ticking: asyncio.Task[None] | None = None
         self._first_password: Secret | None = None
-        path = settings.storage.sqlite_path
-        folder = settings.storage.working_dir if path is None else path.parent
-        is_in_memory = path is None and settings.storage.postgres is None
-        encryption = settings.encryption
-        source = choose_key_source(
-            encryption.secret,
-            encryption.previous,
-            None if is_in_memory else folder / _KEY_FILE,
-            self._entropy,
-        )
-        self._cipher = Cipher(source.key_material().keyring())
+        self._cipher = Cipher(key_source_of(settings, self._entropy).key_material().keyring())
         self._vault = Vault(self._cipher, self._clock, self._entropy)
         self._audit = AuditLog(self._database, self._clock, self._entropy, self._vault)
         self._passwords = Passwords(
@@ -111,7 +98,7 @@ class Application:
         keys = ApiKeys(database, clock, self._entropy, self._cipher, self._audit, settings.auth)
         users = Users(database, clock, self._cipher, self._audit, self._passwords)
         stored = StoredSettings(
-            database, self._vault, self._audit, _of_the_environment(settings), _check_provider
+            database, self._vault, self._audit, _of_the_environment(settings), check_stored_provider
         )
         return (
             *export_routes(self._buffer, settings.traces),
@@ -159,23 +146,16 @@ class Application:
         for problem in self._settings.warnings:
             fields = {"variable": problem.name, "why": problem.allowed}
             logger.warning("settings.warning", extra=fields)
+        for text in exposed_file_warnings(self._settings):
+            logger.warning("files.open_to_others", extra={"why": text})
         await self._database.start()
         await migrate(self._database, self._settings.storage)
         await self._database.write(lambda c: verify_secret(c, self._cipher))
         await self._audit.start()
-        await self._database.write(self._record_sightings)
+        secrets_given = environment_secrets(self._settings)
+        await self._database.write(lambda c: self._vault.record_sightings(c, secrets_given))
         await self._make_first_accounts()
         self._ticking = asyncio.create_task(self._tick())
-
-    def _record_sightings(self, connection: Any) -> None:  # noqa: ANN401 - SQL stays in stores
-        auth, encryption = self._settings.auth, self._settings.encryption
-        known = {
-            "PHOENIX_SECRET": encryption.secret,
-            "PHOENIX_ADMIN_SECRET": auth.admin_secret,
-            "PHOENIX_SMTP_PASSWORD": self._settings.mail.password,
-        }
-        given = {name: secret for name, secret in known.items() if secret is not None}
-        self._vault.record_sightings(connection, given)
 
     async def _make_first_accounts(self) -> None:
         auth = self._settings.auth
@@ -263,23 +243,4 @@ def _of_the_environment(settings: Settings) -> EnvironmentSettings:
             mail.validate_certs,
             SettingSource.ENVIRONMENT,
         )
-    return EnvironmentSettings(server, tuple(_shown_provider(p) for p in settings.oauth2))
-
-
-def _shown_provider(provider: ProviderSettings) -> Provider:
-    fields = {
-        "client_id": provider.client_id,
-        "oidc_config_url": provider.oidc_config_url,
-        "display_name": provider.display_name,
-        "token_endpoint_auth_method": provider.token_endpoint_auth_method,
-        "allow_sign_up": str(provider.allow_sign_up).lower(),
-        "auto_login": str(provider.auto_login).lower(),
-    }
-    return Provider(provider.name, fields, provider.client_secret, SettingSource.ENVIRONMENT)
-
-
-def _check_provider(variables: Mapping[str, str]) -> Sequence[Problem]:
-    """Ask the parser of the environment what it finds wrong with a provider's variables."""
-    env = env_of(variables)
-    read_providers(env)
-    return tuple(env.problems)
+    return EnvironmentSettings(server, tuple(environment_provider(p) for p in settings.oauth2))
