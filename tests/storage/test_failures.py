@@ -34,7 +34,7 @@ def sqlite_error(code: int, name: str) -> sqlite3.OperationalError:
         (sqlite3.SQLITE_CORRUPT, False),
     ],
 )
-def test_what_sqlite_says_when_it_cannot(code: int, is_busy: bool) -> None:  # noqa: FBT001
+def test_what_sqlite_says_when_it_cannot(code: int, is_busy: bool) -> None:
     failure = database_failure(sqlite_error(code, "NAME"))
     assert failure is not None
     assert failure.busy is is_busy

@@ -245,3 +245,41 @@ async def test_a_deadlock_is_unavailable_for_one_and_nothing_for_the_other(
         return_exceptions=True,
     )
     assert sorted(isinstance(outcome, UnavailableError) for outcome in outcomes) == [False, True]
+
+
+async def test_an_epoch_asked_for_after_a_change_is_never_older(postgres: Database) -> None:
+    async def ask_all_the_time(until: asyncio.Event) -> None:
+        while not until.is_set():
+            await postgres.security_epoch()
+
+    done = asyncio.Event()
+    others = [asyncio.create_task(ask_all_the_time(done)) for _ in range(8)]
+    for expected in range(1, 40):
+        await postgres.write(move_security_epoch)
+        assert await postgres.security_epoch() == expected
+    done.set()
+    await asyncio.gather(*others)
+
+
+async def test_one_who_gives_up_does_not_spoil_the_epoch_for_others(postgres: Database) -> None:
+    asking = [asyncio.create_task(postgres.security_epoch()) for _ in range(10)]
+    await asyncio.sleep(0)
+    for task in asking[::2]:
+        task.cancel()
+    outcomes = await asyncio.gather(*asking, return_exceptions=True)
+    assert outcomes[1::2] == [0] * 5
+
+
+async def test_a_server_that_does_not_answer_does_not_hold_up_the_end(
+    own_postgres_server: PostgresServer, restartable_settings: StorageSettings, clock: FrozenClock
+) -> None:
+    database = await start_with_full_pool(restartable_settings, clock)
+    stuck = asyncio.create_task(database.write(scalar("SELECT pg_sleep(60)")))
+    await asyncio.sleep(0.1)
+    began = asyncio.get_running_loop().time()
+    await database.stop()
+    assert asyncio.get_running_loop().time() - began < 8
+    stuck.cancel()
+    await asyncio.to_thread(own_postgres_server.stop, "immediate")
+    await asyncio.gather(stuck, return_exceptions=True)
+    await asyncio.sleep(0.1)

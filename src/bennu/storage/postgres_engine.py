@@ -27,6 +27,8 @@ _POOL_WAIT_SECONDS: Final = 10
 _CONNECT_SECONDS: Final = 10
 #: No statement of a request or a sweep comes near this; it ends waiting for a dead network.
 _STATEMENT_SECONDS: Final = 120
+#: How long an end of the server waits for transactions under way.
+_STOP_SECONDS: Final = 4
 #: Below the idle limits of usual firewalls and proxies.
 _RECYCLE_SECONDS: Final = 1800
 
@@ -74,6 +76,8 @@ class PostgresEngine:
         self._ingest_turn = asyncio.Lock()
         self._preparing = ThreadPoolExecutor(1, thread_name_prefix="bennu-prepare")
         self._writes: set[asyncio.Task[Any]] = set()
+        self._running_epoch: asyncio.Task[int] | None = None
+        self._next_epoch: asyncio.Task[int] | None = None
         self._is_open = False
 
     def _pool(self, size: int) -> AsyncEngine:
@@ -125,10 +129,15 @@ class PostgresEngine:
                 await connection.exec_driver_sql("SELECT 1")
 
     async def stop(self) -> None:
-        """Finish the writes that have begun, then close every connection."""
+        """Finish the writes that have begun, then close every connection.
+
+        A server that does not answer any more is not waited for: what it did not confirm was
+        not acknowledged to anybody.
+        """
         self._is_open = False
-        await asyncio.gather(*self._writes, return_exceptions=True)
-        self._preparing.shutdown()
+        if self._writes:
+            await asyncio.wait(self._writes, timeout=_STOP_SECONDS)
+        self._preparing.shutdown(wait=False)
         await self._ingest.dispose()
         await self._admin.dispose()
 
@@ -148,6 +157,7 @@ class PostgresEngine:
         task = asyncio.create_task(self._write(work, lane, prepare))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
+        task.add_done_callback(_take_note)
         # Shielded: what has begun ends with a commit or a rollback, whoever stops waiting.
         return await asyncio.shield(task)
 
@@ -162,12 +172,31 @@ class PostgresEngine:
             return await _in_transaction(self._ingest, work)
 
     async def security_epoch(self) -> int:
-        """Return the epoch, read anew: another process may have moved it a moment ago."""
+        """Return the epoch, read anew: another process may have moved it a moment ago.
+
+        Callers that come while a query is under way share the next one. They never get the
+        answer of the one under way: it may be older than a change that they must see.
+        """
+        if self._next_epoch is None:
+            self._next_epoch = asyncio.create_task(self._read_epoch(self._running_epoch))
+            self._next_epoch.add_done_callback(_take_note)
+        return await asyncio.shield(self._next_epoch)
+
+    async def _read_epoch(self, previous: asyncio.Task[int] | None) -> int:
+        if previous is not None:
+            await asyncio.wait({previous})
+        self._running_epoch, self._next_epoch = self._next_epoch, None
         return await self.read(read_security_epoch, tiny=True)
 
     def _refuse_when_closed(self) -> None:
         if not self._is_open:
             raise DatabaseUnavailableError("the database is closed")
+
+
+def _take_note(task: asyncio.Task[Any]) -> None:
+    """Take the outcome; when everybody has stopped waiting there is nobody else to tell."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _in_transaction(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
