@@ -1,7 +1,7 @@
 """Batches of spans into traces, sessions and sums. Contract: section 4. Decisions 6, 13."""
 
 from collections.abc import Sequence
-from random import Random  # noqa: TID251 - repeatable trees, nothing secret
+from random import Random
 from typing import Any
 
 import pytest
@@ -238,7 +238,7 @@ def _random_tree(random: Random, size: int) -> list[Span]:
 async def test_random_trees_in_random_order_and_batches_give_the_same_sums(
     store: Store, seed: int
 ) -> None:
-    random = Random(seed)  # noqa: S311
+    random = Random(seed)
     tree = _random_tree(random, 40)
     random.shuffle(tree)
     left = list(tree)

@@ -101,11 +101,11 @@ def insert_spans(connection: Connection, batches: Iterable[SpanBatch]) -> int:
     try:
         for start in range(0, len(in_order), _ROUND_SIZE):
             inserted += _insert_round(connection, dict(in_order[start : start + _ROUND_SIZE]))
-    except DBAPIError as error:
+    except (DBAPIError, OverflowError, UnicodeEncodeError) as error:
         if database_failure(error) is not None:
             raise
         raise UnstorableSpansError(
-            "The spans cannot be stored", detail=type(error.orig).__name__
+            "The spans cannot be stored", detail=type(error).__name__
         ) from error
     return inserted
 
