@@ -1,0 +1,63 @@
+"""The one format of bearer credentials."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bennu.auth.credential import Credential, CredentialKind, make_credential, parse_credential
+from bennu.kernel.ids import SystemEntropy
+
+
+class Bytes:
+    """Randomness that hypothesis chooses."""
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+
+    def bytes(self, count: int) -> bytes:
+        return (self._value * count)[:count]
+
+
+def made() -> Credential:
+    return make_credential(CredentialKind.USER_KEY, SystemEntropy())
+
+
+@given(st.sampled_from(CredentialKind), st.binary(min_size=1, max_size=32))
+def test_what_was_made_parses_to_the_same(kind: CredentialKind, random: bytes) -> None:
+    credential = make_credential(kind, Bytes(random))
+    assert parse_credential(credential.text.reveal()) == credential
+
+
+def test_a_credential_says_its_kind_and_hides_itself() -> None:
+    credential = made()
+    assert credential.text.reveal().startswith("bnu_uk_")
+    assert credential.text.reveal() not in repr(credential)
+    assert len(credential.digest) == 64
+
+
+def test_two_credentials_share_nothing() -> None:
+    one, other = made(), made()
+    assert one.lookup != other.lookup
+    assert one.digest != other.digest
+
+
+@pytest.mark.parametrize("bit", range(8))
+def test_one_flipped_bit_anywhere_is_refused(bit: int) -> None:
+    raw = bytearray(made().text.reveal().encode())
+    for position in range(len(raw)):
+        changed = bytearray(raw)
+        changed[position] ^= 1 << bit
+        assert parse_credential(changed.decode("latin-1")) is None
+
+
+@given(st.text())
+def test_arbitrary_text_is_refused_quietly(text: str) -> None:
+    assert parse_credential(text) is None
+    assert parse_credential("bnu_uk_" + text) is None
+
+
+def test_blanks_and_other_digits_are_no_part_of_it() -> None:
+    text = made().text.reveal()
+    assert parse_credential(text + "\n") is None
+    assert parse_credential(" " + text) is None
+    assert parse_credential(text[:-1] + "\N{ARABIC-INDIC DIGIT ONE}") is None
