@@ -56,8 +56,7 @@ def init_command(env_file: Path) -> None:
             name, _, value = line.partition("=")
             click.echo(f"  {name}={'***' if name == 'PHOENIX_SECRET' else value}")
     click.echo(f"start:   bennu serve --env-file {env_file}")
-    click.echo(f"sign in: admin@localhost with the first password {password}")
-    click.echo("         It is good for one thing: choosing another.")
+    click.echo("sign in: admin@localhost with that first password; it is good for changing it")
 
 
 def draw_secret(entropy: Entropy) -> str:
