@@ -49,7 +49,8 @@ def test_an_address_is_read(value: str, host: str) -> None:
         ),
         ("PHOENIX_ALLOWED_HOSTS", "A.example.com, *.b.example", "allowed_hosts",
          ("a.example.com", "*.b.example")),
-        ("PHOENIX_TRUSTED_PROXIES", "10.0.0.1/8, ::1", "trusted_proxies", ("10.0.0.0/8", "::1/128")),
+        ("PHOENIX_TRUSTED_PROXIES", "10.0.0.1/8, ::1", "trusted_proxies",
+         ("10.0.0.0/8", "::1/128")),
         ("PHOENIX_EGRESS_ALLOWED_HOSTS", "idp.internal,10.0.0.0/8", "egress_allowed_hosts",
          ("idp.internal", "10.0.0.0/8")),
         (
