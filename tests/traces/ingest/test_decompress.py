@@ -67,6 +67,11 @@ def test_broken_bodies_are_refused(encoding: str) -> None:
             decompress_body(broken, encoding, LIMIT_BYTES)
 
 
+def test_a_further_member_cut_short_is_refused() -> None:
+    with pytest.raises(MalformedError, match="not valid gzip"):
+        decompress_body(COMPRESSED["gzip"] + COMPRESSED["gzip"][:-1], "gzip", LIMIT_BYTES)
+
+
 @pytest.mark.parametrize("encoding", ["br", "compress", "gzip, gzip", "none"])
 def test_other_encodings_are_refused(encoding: str) -> None:
     with pytest.raises(UnsupportedMediaError, match="allowed are gzip"):

@@ -105,6 +105,7 @@ def test_what_is_no_message_is_passed_over() -> None:
     values: list[object] = [None, 5, "", [], [5, None], [{"foo": 1}], {}]
     for value in values:
         assert messages_of(value, "user") == []
+    assert written(one({"type": ["odd"]}))["0.contents.0.message_content.type"] == '["odd"]'
     assert written([{"role": 5, "content": 7}]) == {"0.role": "user", "0.content": "7"}
 
 

@@ -251,6 +251,11 @@ def test_json_of_another_shape_is_invalid(body: bytes) -> None:
     assert not isinstance(refusal.value, MalformedError)
 
 
+def test_an_attribute_without_a_value_is_skipped() -> None:
+    span = decoded(attributes=[{"key": "a", "value": None}, {"key": "b"}])
+    assert span.attributes == b"{}"
+
+
 def test_an_empty_request_holds_nothing() -> None:
     for body in (b"{}", b'{"resourceSpans": null}', b'{"resourceSpans": [{}]}'):
         assert decode_json(body, None) == DecodedExport((), (), 0)
@@ -258,7 +263,11 @@ def test_an_empty_request_holds_nothing() -> None:
 
 JSON_VALUES = st.recursive(
     st.one_of(
-        st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=9)
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(max_size=9),
     ),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),

@@ -172,17 +172,17 @@ def _add_part(message: Message, part: object) -> list[Message]:
     if not isinstance(part, dict):
         message.add_text(as_text(part))
         return []
-    kind = part.get("type")
+    kind = as_text(part.get("type"))
     if kind in {"tool_call", "function"}:
         _add_tool_call(message, part)
     elif kind == "tool_call_response":
         return [_tool_answer(part)]
     elif kind in {"text", "reasoning"}:
-        message.add_text(as_text(part.get("content", part.get("text"))), str(kind))
+        message.add_text(as_text(part.get("content", part.get("text"))), kind)
     elif image := _image_url(part):
         message.contents.append({_CONTENT_TYPE: "image", _CONTENT_IMAGE: image})
     else:
-        message.add_text(as_text(part), as_text(kind) or "text")
+        message.add_text(as_text(part), kind or "text")
     return []
 
 

@@ -13,7 +13,7 @@ Source: contract/data-plane.md section 3 (unflatten, kvlist then dotted, flatten
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -215,9 +215,9 @@ def _written(shape: object) -> Iterable["bytes | _Gap"]:
             yield from _written(value)
             opening = b","
         yield b"}" if shape else b"{}"
-    elif isinstance(shape, list):
+    else:
         opening = b"["
-        for value in shape:
+        for value in cast("list[object]", shape):
             yield opening
             yield from _written(value)
             opening = b","
