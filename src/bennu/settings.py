@@ -226,8 +226,10 @@ def _warn_of_unknown_names(env: Env) -> None:
     for name in env.names(_PREFIX):
         if is_known_setting(name) or _is_injected_by_kubernetes(name, env):
             continue
-        nearest = difflib.get_close_matches(name, _candidates(name, env), n=1, cutoff=0.6)
-        hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        # The prefix is left out of the comparison: it would make every name resemble every other.
+        known = [candidate.removeprefix(_PREFIX) for candidate in _candidates(name, env)]
+        nearest = difflib.get_close_matches(name.removeprefix(_PREFIX), known, n=1)
+        hint = f"; did you mean {_PREFIX}{nearest[0]}?" if nearest else ""
         # What was read is not shown: it may be a secret under a misspelt name.
         env.warn(name, f"not a setting of Bennu{hint}", secret=True)
 

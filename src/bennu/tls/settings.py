@@ -17,14 +17,14 @@ VARIABLES: Final = (
     Variable(
         "PHOENIX_TLS_ENABLED_FOR_HTTP",
         "flag",
-        "PHOENIX_TLS_ENABLED",
+        "that of PHOENIX_TLS_ENABLED",
         "TLS for HTTP, whatever PHOENIX_TLS_ENABLED says.",
         182,
     ),
     Variable(
         "PHOENIX_TLS_ENABLED_FOR_GRPC",
         "flag",
-        "PHOENIX_TLS_ENABLED",
+        "that of PHOENIX_TLS_ENABLED",
         "TLS for gRPC, whatever PHOENIX_TLS_ENABLED says.",
         187,
     ),
