@@ -68,6 +68,24 @@ def test_without_a_file_only_what_was_given_counts(tmp_path: Path) -> None:
     assert not (tmp_path / "absent.key").exists()
 
 
+class Unlucky:
+    """Randomness whose first results make no acceptable secret."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def bytes(self, count: int) -> bytes:
+        self.calls += 1
+        return b"\0" * count if self.calls < 3 else SystemEntropy().bytes(count)
+
+
+def test_a_random_secret_obeys_the_rules_too(tmp_path: Path) -> None:
+    entropy = Unlucky()
+    made = FileKeySource(tmp_path / "bennu.key", entropy).key_material().current
+    assert secret_problems(made.reveal()) == ()
+    assert entropy.calls >= 3
+
+
 def test_a_database_in_memory_gets_a_secret_that_nobody_keeps() -> None:
     source = choose_key_source(None, (), None, SystemEntropy())
     assert isinstance(source, EphemeralKeySource)

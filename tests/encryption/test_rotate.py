@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from bennu.encryption.rotate import (
 from bennu.encryption.vault import WrongSecretError, seal_checks, verify_secret
 from bennu.kernel.clock import SystemClock
 from bennu.storage.database import Database
+from bennu.storage.migrate import migrate
 from bennu.storage.schema import credentials, metadata, secret_values
 from bennu.storage.settings import StorageSettings
 from bennu.storage.upsert import upsert_row
@@ -197,8 +199,8 @@ class Meddling(Cipher):
 class Meddler:
     """Another process, as far as the database can tell: its own connections, its own thread."""
 
-    def __init__(self, settings: StorageSettings, change: str) -> None:
-        self._settings, self._change = settings, change
+    def __init__(self, settings: StorageSettings, change: str, cipher: Cipher = DURING) -> None:
+        self._settings, self._change, self._cipher = settings, change, cipher
 
     def change_now(self) -> None:
         thread = threading.Thread(target=lambda: asyncio.run(self._write()))
@@ -211,7 +213,7 @@ class Meddler:
 
         def work(connection: Connection) -> None:
             for column in SEALED_COLUMNS:
-                changed = update(column.table).values({column: DURING.seal(self._change)})
+                changed = update(column.table).values({column: self._cipher.seal(self._change)})
                 connection.execute(changed)
 
         await database.write(work)
@@ -227,6 +229,54 @@ async def test_a_change_made_between_reading_and_replacing_is_not_lost(
     report = await Rotation(database, cipher, pause_seconds=0).run(no_record)
     assert report.is_complete
     assert set((await opened(database, AFTER)).values()) == {"changed meanwhile"}
+
+
+class Stubborn(Cipher):
+    """Lets a server that has only the old secret seal the same value anew, again and again."""
+
+    def __init__(self, settings: StorageSettings) -> None:
+        super().__init__(Keyring(NEW, [OLD]))
+        self._settings = settings
+        self.opened = 0
+
+    def open(self, sealed: str) -> bytes:
+        self.opened += 1
+        Meddler(self._settings, "by the old server", BEFORE).change_now()
+        return super().open(sealed)
+
+
+async def test_a_server_that_kept_the_old_secret_is_noticed_and_not_waited_for(
+    database: Database, storage_settings: StorageSettings
+) -> None:
+    await database.write(lambda c: verify_secret(c, BEFORE))
+    row = {"value": BEFORE.seal("x"), "created_at": 1, "updated_at": 1}
+    await database.write(lambda c: upsert_row(c, secret_values, {"name": "one"}, row))
+    cipher = Stubborn(storage_settings)
+    report = await Rotation(database, cipher, pause_seconds=0).run(no_record)
+    assert cipher.opened == 5
+    assert not report.is_complete
+    assert report.retired == ()
+    assert dict(report.values) == {BEFORE.current_key_id: 1}
+    if database.dialect == "sqlite":
+        assert report.resealed == 0
+
+
+async def test_a_busy_database_is_waited_for(sqlite_settings: StorageSettings) -> None:
+    database = Database(sqlite_settings, SystemClock(), lock_wait_seconds=0.05)
+    await database.start()
+    await migrate(database, sqlite_settings)
+    await seal_under_old(database, 1)
+    assert sqlite_settings.sqlite_path is not None
+    other = sqlite3.connect(sqlite_settings.sqlite_path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    rotating = asyncio.create_task(Rotation(database, DURING, pause_seconds=0).run(no_record))
+    await asyncio.sleep(0.3)
+    assert not rotating.done()
+    other.execute("COMMIT")
+    other.close()
+    report = await rotating
+    await database.stop()
+    assert (report.resealed, report.is_complete) == (PER_ROW, True)
 
 
 class Writers:

@@ -42,7 +42,8 @@ class RotationReport:
         key_id: the newest key.
         dry_run: whether nothing was changed.
         outdated: values under other keys when it began.
-        resealed: values that this run re-sealed.
+        resealed: values that this run re-sealed; on PostgreSQL a value that somebody else
+            changed at the same moment may be counted too.
         unopened: values left as they are, because their key is missing or they are damaged.
         values: how many values there are per key afterwards; keys without values are left out.
         retired: keys of which nothing is left, so that their secrets may go.
@@ -115,6 +116,7 @@ class Rotation:
         self._outdated = 0
         self._resealed = 0
         self._unopened = 0
+        self._tried = 0
 
     async def preview(self) -> RotationReport:
         """Count what a run would re-seal, and change nothing."""
@@ -134,11 +136,10 @@ class Rotation:
         """
         self._outdated = self._outdated_in(await self._database.read(count_sealed_values))
         for _ in range(_PASSES):
-            before = self._resealed
-            self._unopened = 0
+            self._tried = self._unopened = 0
             for column in sealed_columns():
                 await self._reseal_column(column)
-            if self._resealed == before:
+            if not self._tried:
                 break
         return await self._database.write(lambda connection: self._finish(connection, record))
 
@@ -148,8 +149,8 @@ class Rotation:
             after = tuple(batch[-1][:-1])
             changes = self._reseal(column, batch)
             if changes:
-                await self._replace(column, changes)
-                self._resealed += len(changes)
+                self._tried += len(changes)
+                self._resealed += await self._replace(column, changes)
                 self._tell_progress()
             await asyncio.sleep(self._pause_seconds)
 
@@ -187,8 +188,12 @@ class Rotation:
             changes.append({**change, "old_value": sealed, "new_value": resealed})
         return changes
 
-    async def _replace(self, column: Column[str], changes: list[dict[str, Any]]) -> None:
-        """Put the new values where the old ones still are, in one small transaction."""
+    async def _replace(self, column: Column[str], changes: list[dict[str, Any]]) -> int:
+        """Put the new values where the old ones still are, in one small transaction.
+
+        Returns:
+            How many were replaced; all, where the database does not tell.
+        """
         statement = (
             update(column.table)
             .where(column == bindparam("old_value"))
@@ -197,10 +202,11 @@ class Rotation:
         for key in column.table.primary_key.columns:
             statement = statement.where(key == bindparam(f"key_{key.name}"))
 
-        def work(connection: Connection) -> None:
-            connection.execute(statement, changes)
+        def work(connection: Connection) -> int:
+            replaced = connection.execute(statement, changes).rowcount
+            return replaced if replaced >= 0 else len(changes)
 
-        await _patiently(lambda: self._database.write(work))
+        return await _patiently(lambda: self._database.write(work))
 
     def _tell_progress(self) -> None:
         if self._progress is not None:

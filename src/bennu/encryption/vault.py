@@ -97,18 +97,21 @@ class Vault:
         """
         sealed = self._sealed_purpose_key(connection, purpose)
         if sealed is None:
-            fresh = {
-                "purpose": purpose,
-                "value": self.cipher.seal(self._entropy.bytes(PURPOSE_KEY_BYTES)),
-                "created_at": self._now(),
-            }
-            insert_unless_present(connection, purpose_keys, [fresh])
-            sealed = self._sealed_purpose_key(connection, purpose)
-        if sealed is None:
-            raise SealError(f"the key for {purpose} could not be kept")
+            sealed = self._make_purpose_key(connection, purpose)
         if sealed not in self._opened:
             self._opened[sealed] = self.cipher.open(sealed)
         return self._opened[sealed]
+
+    def _make_purpose_key(self, connection: Connection, purpose: str) -> str:
+        """Make a key, unless another process did at the same moment; return the one that counts."""
+        fresh = {
+            "purpose": purpose,
+            "value": self.cipher.seal(self._entropy.bytes(PURPOSE_KEY_BYTES)),
+            "created_at": self._now(),
+        }
+        insert_unless_present(connection, purpose_keys, [fresh])
+        found = select(purpose_keys.c.value).where(purpose_keys.c.purpose == purpose)
+        return str(connection.execute(found).scalar_one())
 
     def _sealed_purpose_key(self, connection: Connection, purpose: str) -> str | None:
         found = connection.execute(
