@@ -169,6 +169,15 @@ def test_names_that_kubernetes_injects_are_left_alone() -> None:
     )
 
 
+@pytest.mark.parametrize("value", ["${LDAP_PASSWORD}", "${ LDAP_PASSWORD }", "$(cat /x)"])
+def test_a_value_that_nobody_expanded_is_remarked(value: str) -> None:
+    name = "PHOENIX_DEFAULT_ADMIN_INITIAL_PASSWORD"
+    assert names_of_warnings({name: value}) == [name]
+    assert names_of_warnings({name: "pa$$word{x}"}) == []
+    file = EnvFile(f"{name} = '{value}'", "f", {})
+    assert Settings.from_env(env_of({}, file)).warnings == ()
+
+
 def test_other_programs_are_none_of_our_business() -> None:
     assert names_of_warnings(PATH="/bin", OTEL_EXPORTER_OTLP_ENDPOINT="x") == []
 

@@ -143,6 +143,7 @@ class Settings:
         _warn_of_open_doors(settings, env)
         check_inactive_settings(env)
         _warn_of_unknown_names(env)
+        _warn_of_unexpanded_values(env)
         if env.problems:
             raise SettingsError(tuple(env.problems), tuple(env.warnings))
         return replace(settings, warnings=tuple(env.warnings))
@@ -232,6 +233,14 @@ def _warn_of_unknown_names(env: Env) -> None:
         hint = f"; did you mean {_PREFIX}{nearest[0]}?" if nearest else ""
         # What was read is not shown: it may be a secret under a misspelt name.
         env.warn(name, f"not a setting of Bennu{hint}", secret=True)
+
+
+def _warn_of_unexpanded_values(env: Env) -> None:
+    """Remark what docker's ``--env-file`` hands over as it stands in the file."""
+    for name in env.names(_PREFIX):
+        text = env.text(name)
+        if env.source_of(name) == "environment" and re.search(r"\$\(|\$\{[ \w]+\}", text):
+            env.warn(name, "taken as it is: nothing replaces ${…} or $(…) here", secret=True)
 
 
 def _is_injected_by_kubernetes(name: str, env: Env) -> bool:
