@@ -8,6 +8,7 @@ run format "$bin/ruff" format --check --quiet src tests tools
 run lint "$bin/ruff" check --quiet src tests tools
 run types "$bin/mypy" src
 run imports "$bin/lint-imports" --no-cache
+run "map of the spec" "$bin/python" tools/check_spec.py
 run sizes "$bin/python" tools/check_sizes.py
 run "generated pages" "$bin/python" tools/generate_configuration.py --check
 exit $failed

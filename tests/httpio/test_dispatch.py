@@ -1,0 +1,116 @@
+"""Permission first, then the handler; the table is the only way in."""
+
+from typing import Any
+
+import httpx
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bennu.access import (
+    BUILT_IN_ROLES,
+    EVERYBODY,
+    VIEWER,
+    Caller,
+    Permission,
+    Principal,
+    PrincipalKind,
+)
+from bennu.httpio.dispatch import application_of
+from bennu.httpio.request import CALLER, REFUSAL
+from bennu.httpio.respond import text_answer
+from bennu.httpio.route import Door, Route
+from bennu.kernel.errors import UnauthenticatedError
+
+NOBODY = Principal(PrincipalKind.ANONYMOUS)
+VIEWING = Principal(PrincipalKind.USER, role=VIEWER, permissions=BUILT_IN_ROLES[VIEWER])
+
+
+def route(permission: Any, path: str = "/v1/x", method: str = "GET", **more: Any) -> Route:
+    async def handler(_: Request) -> Response:
+        return text_answer(path)
+
+    return Route(
+        method=method, path=path, handler=handler, permission=permission, summary="s", **more
+    )
+
+
+async def ask(
+    routes: list[Route], principal: Principal, path: str = "/v1/x", **more: Any
+) -> httpx.Response:
+    inner = application_of(routes)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope[CALLER] = Caller(principal)
+        scope.update(more)
+        await inner(scope, receive, send)
+
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://bennu.test"
+    ) as client:
+        return await client.get(path)
+
+
+def test_a_route_without_a_permission_does_not_start() -> None:
+    with pytest.raises(TypeError, match="declares no permission"):
+        route(None)
+
+
+def test_a_route_stands_once_in_the_table() -> None:
+    with pytest.raises(ValueError, match="declared twice"):
+        application_of([route(Door.OPEN), route(Door.OPEN)])
+
+
+@pytest.mark.parametrize(
+    ("permission", "principal", "status"),
+    [
+        (Door.OPEN, NOBODY, 200),
+        (Door.SIGNED_IN, NOBODY, 401),
+        (Permission.TRACES_READ, NOBODY, 401),
+        (Permission.TRACES_READ, VIEWING, 200),
+        (Permission.USERS_READ, VIEWING, 403),
+        (Door.SIGNED_IN, VIEWING, 200),
+        (Door.PERSON, VIEWING, 403),
+        (Door.SIGNED_IN, EVERYBODY, 200),
+        (Permission.USERS_READ, EVERYBODY, 200),
+        (Door.ACCOUNT, EVERYBODY, 403),
+        (Door.PERSON, EVERYBODY, 403),
+    ],
+)
+async def test_the_declared_permission_decides(
+    permission: Permission | Door, principal: Principal, status: int
+) -> None:
+    assert (await ask([route(permission)], principal)).status_code == status
+
+
+async def test_a_refused_credential_is_refused_even_for_the_permitted() -> None:
+    refusal = {REFUSAL: UnauthenticatedError("Expired token")}
+    answer = await ask([route(Door.SIGNED_IN)], EVERYBODY, **refusal)
+    assert (answer.status_code, answer.text) == (401, "Expired token")
+    assert "resource_metadata" in answer.headers["www-authenticate"]
+
+
+async def test_every_v1_path_is_served_under_api_too_and_others_are_not() -> None:
+    routes = [route(Door.OPEN), route(Door.OPEN, "/other")]
+    assert (await ask(routes, NOBODY, "/api/v1/x")).status_code == 200
+    assert (await ask(routes, NOBODY, "/api/other")).status_code == 404
+    assert (await ask(routes, NOBODY, "/v1/x/")).status_code == 404
+
+
+async def test_a_fixed_word_goes_before_a_name() -> None:
+    routes = [route(Door.OPEN, "/v1/users/{user_id}"), route(Door.OPEN, "/v1/users/api_keys")]
+    assert (await ask(routes, NOBODY, "/v1/users/api_keys")).text == "/v1/users/api_keys"
+
+
+async def test_a_session_with_a_first_password_may_only_change_it() -> None:
+    principal = Principal(
+        PrincipalKind.USER, permissions=frozenset(Permission), must_change_password=True
+    )
+    routes = [route(Door.SIGNED_IN), route(Door.SIGNED_IN, "/v1/user", before_password_change=True)]
+    assert (await ask(routes, principal)).status_code == 403
+    assert (await ask(routes, principal, "/v1/user")).status_code == 200
+
+
+async def test_a_wrong_method_says_which_are_right() -> None:
+    answer = await ask([route(Door.OPEN, method="POST")], NOBODY)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
