@@ -1,5 +1,6 @@
 """``bennu serve``: start the server."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -16,6 +17,10 @@ def serve_command(env_file: Path | None) -> None:
     """Start the server; it ends at SIGTERM or Ctrl-C."""
     settings = load_settings(env_file)
     # Imported after the settings were read: a wrong setting is told without waiting for these.
+    from bennu.encryption.file_modes import (  # noqa: PLC0415
+        file_mode_warning,
+        files_open_to_others,
+    )
     from bennu.kernel.errors import AppError  # noqa: PLC0415
     from bennu.kernel.hardening import forbid_core_dumps  # noqa: PLC0415
     from bennu.kernel.log_lines import configure_logging  # noqa: PLC0415
@@ -23,6 +28,9 @@ def serve_command(env_file: Path | None) -> None:
 
     configure_logging(settings.logs.level, structured=settings.logs.structured)
     forbid_core_dumps()
+    for path in files_open_to_others([env_file] if env_file else []):
+        fields = {"why": file_mode_warning(path)}
+        logging.getLogger("bennu.serve").warning("files.open_to_others", extra=fields)
     try:
         run_server(settings)
     except AppError as error:
