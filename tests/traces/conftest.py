@@ -83,7 +83,6 @@ async def door(
     traces_settings: TracesSettings,
 ) -> Door:
     projects = Projects(database, clock, audit)
-    await projects.make_default_project()
     spans = Spans(database, audit, buffer.take_new_spans)
     return Door(projects, spans, buffer, traces_settings)
 

@@ -20,7 +20,6 @@ from bennu.traces.projects.store import (
     check_project_name,
     delete_project_row,
     delete_some_traces_of,
-    ensure_default_project,
     find_project,
     insert_project,
     newest_projects,
@@ -72,11 +71,6 @@ class Projects:
 
     def _now(self) -> int:
         return to_microseconds(self._clock.now_utc())
-
-    async def make_default_project(self) -> None:
-        """Make the project ``default`` at start, unless it is there."""
-        now = self._now()
-        await self._database.write(lambda connection: ensure_default_project(connection, now))
 
     async def page_of_projects(
         self, caller: Caller, limit: int, cursor: str | None, name_contains: str

@@ -16,7 +16,6 @@ from bennu.storage.upsert import insert_unless_present
 
 KIND: Final = "Project"
 DEFAULT_PROJECT_NAME: Final = "default"
-DEFAULT_PROJECT_DESCRIPTION: Final = "Default project"
 #: Names stand in a unique index; PostgreSQL takes no index entry above 2,704 bytes.
 MAX_NAME_BYTES: Final = 2_000
 _NEWEST: Final = (1 << 63) - 1
@@ -183,17 +182,6 @@ def project_rows_made(
         insert_unless_present(connection, projects, rows)
         found.update(project_rows_named(connection, missing))
     return found
-
-
-def ensure_default_project(connection: Connection, now_microseconds: int) -> None:
-    """Make the project that takes what names no other, unless it is there."""
-    row = {
-        "name": DEFAULT_PROJECT_NAME,
-        "description": DEFAULT_PROJECT_DESCRIPTION,
-        "created_at": now_microseconds,
-        "updated_at": now_microseconds,
-    }
-    insert_unless_present(connection, projects, [row])
 
 
 def update_project_description(
