@@ -129,6 +129,7 @@ def test_people_without_email_need_an_identifier_and_sign_up(text: str) -> None:
         ({"GROUP_SEARCH_FILTER": "(memberUid=%s)"}, "GROUP_SEARCH_BASE_DNS"),
         ({"GROUP_SEARCH_FILTER": "(cn=x)", "GROUP_SEARCH_BASE_DNS": "dc=x"}, "GROUP_SEARCH_FILTER"),
         ({"GROUP_SEARCH_FILTER_USER_ATTR": "uid"}, "GROUP_SEARCH_FILTER_USER_ATTR"),
+        ({"GROUP_SEARCH_FILTER_USER_ATTR": "user id"}, "GROUP_SEARCH_FILTER_USER_ATTR"),
         ({"GROUP_ROLE_MAPPINGS": "ADMIN"}, "GROUP_ROLE_MAPPINGS"),
         ({"DEFAULT_ROLE": "SYSTEM"}, "DEFAULT_ROLE"),
         ({"ALLOW_SIGN_UP": "yes"}, "ALLOW_SIGN_UP"),
