@@ -162,12 +162,14 @@ class Application:
         accounts = FirstAccounts(
             self._database, self._clock, self._cipher, self._audit, self._passwords
         )
-        password = auth.initial_admin_password or Secret(
-            secrets.token_urlsafe(_GENERATED_PASSWORD_BYTES)
-        )
+        password = None
+        if auth.enabled:
+            password = auth.initial_admin_password or Secret(
+                secrets.token_urlsafe(_GENERATED_PASSWORD_BYTES)
+            )
         admins = tuple((admin.username, admin.email) for admin in auth.admins)
         was_made = await accounts.make_first_accounts(password, admins)
-        if was_made and auth.enabled:
+        if was_made:
             self._first_password = password
 
     async def _tick(self) -> None:

@@ -44,25 +44,26 @@ class FirstAccounts:
         return await self._database.read(lambda c: find_system_user(c) is None or not has_admin(c))
 
     async def make_first_accounts(
-        self, password: Secret, admins: tuple[tuple[str, str], ...]
+        self, password: Secret | None, admins: tuple[tuple[str, str], ...]
     ) -> bool:
         """Make the system user, and the first admin when nobody is one yet.
 
         Args:
-            password: the first admin's, good for one thing: changing it.
+            password: the first admin's, good for one thing: changing it. None while
+                authentication is off: nobody could be told, so no admin is made yet.
             admins: further admins as (user name, e-mail); they set a password by a reset.
 
         Returns:
             Whether the first admin was made just now.
         """
-        hashed = await self._passwords.hash(password)
+        hashed = None if password is None else await self._passwords.hash(password)
 
         def work(connection: Connection) -> bool:
             now = to_microseconds(self._clock.now_utc())
             if find_system_user(connection) is None:
                 self._insert_account(connection, SYSTEM_EMAIL, SYSTEM_NAME, SYSTEM, None, now)
-            is_first = not has_admin(connection)
-            if is_first:
+            is_first = hashed is not None and not has_admin(connection)
+            if hashed is not None and is_first:
                 sealed = self._cipher.seal(hashed)
                 self._insert_account(
                     connection, FIRST_ADMIN_EMAIL, FIRST_ADMIN_NAME, ADMIN, sealed, now
