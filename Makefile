@@ -42,7 +42,7 @@ test: setup-test ## set up everything and run all tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
 soak: setup-test ## the long tests, by hand
-	$(BIN)/python -m pytest -q -m soak --timeout 3600
+	$(BIN)/python -m pytest -q -m 'soak or not soak' --hypothesis-profile fresh --timeout 3600
 
 coverage: setup-test ## all tests with branch coverage
 	$(BIN)/python -m pytest -q --cov --cov-report term-missing

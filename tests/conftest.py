@@ -6,12 +6,19 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from hypothesis import settings
 
 from bennu.storage.database import Database
 from bennu.storage.migrate import migrate
 from bennu.storage.settings import StorageSettings
 from fakes.clock import FrozenClock
 from fakes.entropy import RepeatableEntropy
+
+# The same examples on every run, so that a result can be repeated; `make soak` draws new ones.
+# No deadline: a busy machine is not a defect.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.register_profile("fresh", deadline=None, max_examples=1000)
+settings.load_profile("repeatable")
 
 pytest_plugins = ("peers.pki", "peers.postgres")
 

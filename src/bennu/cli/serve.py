@@ -26,7 +26,8 @@ def serve_command(env_file: Path | None) -> None:
     from bennu.kernel.log_lines import configure_logging  # noqa: PLC0415
     from bennu.serve import run_server  # noqa: PLC0415
 
-    configure_logging(settings.logs.level, structured=settings.logs.structured)
+    logs = settings.logs
+    configure_logging(logs.level, logs.database_level, structured=logs.structured)
     forbid_core_dumps()
     for path in files_open_to_others([env_file] if env_file else []):
         fields = {"why": file_mode_warning(path)}

@@ -67,11 +67,12 @@ def _shown(value: object) -> str:
     return json.dumps(text, ensure_ascii=False) if " " in text or not text else text
 
 
-def configure_logging(level: int, *, structured: bool) -> None:
+def configure_logging(level: int, database_level: int, *, structured: bool) -> None:
     """Send every logger to standard output in one form (spec line 279: ``docker logs | grep``).
 
     Args:
         level: the lowest level that is written, as in the standard library.
+        database_level: the same for the libraries that speak to the database.
         structured: JSON lines instead of readable ones.
     """
     handler = logging.StreamHandler(sys.stdout)
@@ -85,4 +86,6 @@ def configure_logging(level: int, *, structured: bool) -> None:
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(logging.WARNING)
+    for name in ("sqlalchemy", "alembic", "asyncpg"):
+        logging.getLogger(name).setLevel(database_level)
     logging.captureWarnings(capture=True)
