@@ -112,7 +112,7 @@ async def test_what_the_database_refuses_fails_alone(
     await gate.wait_until_entered()
     unstorable = make_span(99, start_ns=1 << 70)
     rest = [
-        asyncio.create_task(take(buffer, lambda span=span: export_of(span)))  # type: ignore[misc]
+        asyncio.create_task(take(buffer, lambda span=span: export_of(span)))
         for span in (make_span(2), make_span(3), unstorable, make_span(4), make_span(5))
     ]
     await asyncio.sleep(0)
@@ -153,12 +153,11 @@ async def test_requests_gather_while_a_commit_runs(
 
     async def counted(*arguments: object, **named: object) -> object:
         rounds.append(1)
-        return await write(*arguments, **named)  # type: ignore[arg-type]
+        return await write(*arguments, **named)
 
-    database.write = counted  # type: ignore[method-assign, assignment]
+    database.write = counted
     rest = [
-        asyncio.create_task(take(buffer, lambda n=n: export_of(make_span(n))))  # type: ignore[misc]
-        for n in range(2, 52)
+        asyncio.create_task(take(buffer, lambda n=n: export_of(make_span(n)))) for n in range(2, 52)
     ]
     await asyncio.sleep(0)
     gate.open()
@@ -181,7 +180,7 @@ async def test_a_commit_takes_a_bounded_number_of_spans(
     first = asyncio.create_task(take(buffer, gate))
     await gate.wait_until_entered()
     rest = [
-        asyncio.create_task(take(buffer, lambda start=start: many(start)))  # type: ignore[misc]
+        asyncio.create_task(take(buffer, lambda start=start: many(start)))
         for start in (10_000, 20_000, 30_000)
     ]
     await asyncio.sleep(0)
@@ -222,10 +221,7 @@ async def test_full_in_bytes(buffer: IngestBuffer, database: Database) -> None:
 @pytest.mark.parametrize("traces_settings", [TracesSettings(max_queue_spans=3)])
 async def test_full_in_spans(buffer: IngestBuffer, database: Database) -> None:
     gate, first = await hold_one(buffer)
-    fit = [
-        asyncio.create_task(take(buffer, lambda n=n: export_of(make_span(n))))  # type: ignore[misc]
-        for n in (2, 3)
-    ]
+    fit = [asyncio.create_task(take(buffer, lambda n=n: export_of(make_span(n)))) for n in (2, 3)]
     await asyncio.sleep(0)
     with pytest.raises(UnavailableError, match=AT_CAPACITY):
         await take(buffer, broken)
@@ -297,7 +293,7 @@ async def test_a_restricted_key_writes_to_its_projects_only(
             (ProjectSpans("mine", (make_span(3),)), ProjectSpans(outside, (make_span(4),))), (), 2
         )
         with pytest.raises(OutsideProjectsError):
-            await take(buffer, lambda both=both: both, caller)  # type: ignore[misc]
+            await take(buffer, lambda both=both: both, caller)
     assert await stored(database) == 3
     names = await database.read(lambda c: c.execute(select(projects.c.name)).scalars().all())
     assert "new" not in names

@@ -57,7 +57,7 @@ async def test_without_its_record_nothing_changes(
         def record(self, *_: object) -> None:
             raise RuntimeError("no room for a record")
 
-    flow = Projects(database, clock, FullLog())  # type: ignore[arg-type]
+    flow = Projects(database, clock, FullLog())
     for change in (
         flow.create_project(CALLER, "p", None),
         flow.describe_project(CALLER, "kept", "x"),

@@ -41,7 +41,7 @@ async def test_found_by_id_and_by_name(database: Database) -> None:
         (global_id("Span", one.row_id), None),
         ("a\x00b", None),
     ):
-        found = await database.read(lambda c, by=identifier: find_project(c, by))  # type: ignore[misc]
+        found = await database.read(lambda c, by=identifier: find_project(c, by))
         assert found == expected
     assert one.public_id == global_id("Project", one.row_id)
 
@@ -115,13 +115,13 @@ async def test_describe_and_delete(database: Database) -> None:
     given = [make_span(n, trace=n, session_id="s") for n in range(1, 6)]
     for project in (one, other):
         batch = SpanBatch(project.row_id, "", given)
-        await database.write(lambda c, b=batch: insert_spans(c, [b]))  # type: ignore[misc]
+        await database.write(lambda c, b=batch: insert_spans(c, [b]))
     assert await database.write(lambda c: delete_some_traces_of(c, one.row_id, 3)) == 3
     await database.write(lambda c: delete_project_row(c, one.row_id))
     assert await database.read(lambda c: find_project(c, "one")) is None
     for table in (traces, spans, trace_sessions):
         left = await database.read(
-            lambda c, of=table: set(c.execute(select(of.c.project_id)).scalars())  # type: ignore[misc]
+            lambda c, of=table: set(c.execute(select(of.c.project_id)).scalars())
         )
         assert left == {other.row_id}
 

@@ -98,7 +98,7 @@ async def test_pages_hold_everything_once(
     while True:
         position = start
         found = await database.read(
-            lambda c, at=position: page_of_spans(  # type: ignore[misc]
+            lambda c, at=position: page_of_spans(
                 c, reader.project_row, SpanFilter(), order, at, size + 1
             )
         )
