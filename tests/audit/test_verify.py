@@ -1,0 +1,203 @@
+"""Tampering with the trail is found and placed. Spec: lines 256-260."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import Connection, delete, insert, select, update
+
+from bennu.access import Caller, Principal, PrincipalKind
+from bennu.audit.chain import CHAINED_FIELDS, head_mac_of
+from bennu.audit.events import AuditEvent, EventName, Target
+from bennu.audit.log import CHAIN_PURPOSE, AuditLog
+from bennu.audit.verify import TamperReason, TrailFinding, verify_trail
+from bennu.encryption.cipher import Cipher, Keyring
+from bennu.encryption.vault import Vault
+from bennu.kernel.ids import SystemEntropy
+from bennu.kernel.secret import Secret
+from bennu.storage.database import Database
+from bennu.storage.schema import audit_events, audit_head, purpose_keys
+from fakes.clock import FrozenClock
+
+pytestmark = pytest.mark.anyio
+CALLER = Caller(Principal(PrincipalKind.USER, "VXNlcjox", "ann@example.com"), "192.0.2.7")
+KEYRING = Keyring.from_secrets(Secret("0123456789abcdef0123456789abcdef"))
+RECORDS, TAMPERINGS = 1_000, 100
+SEQUENCE = audit_events.c.sequence
+#: Tampers with the record at a place and returns where the trail must first differ.
+Tampering = Callable[[Connection, int, random.Random], int]
+
+
+class _RollBackError(Exception):
+    """Carries a finding out of a transaction that must leave nothing."""
+
+    def __init__(self, finding: TrailFinding) -> None:
+        super().__init__()
+        self.finding = finding
+
+
+@pytest.fixture
+async def vault(clock: FrozenClock) -> Vault:
+    return Vault(Cipher(KEYRING), clock, SystemEntropy())
+
+
+async def write_trail(database: Database, clock: FrozenClock, vault: Vault, records: int) -> None:
+    audit = AuditLog(database, clock, SystemEntropy(), vault)
+    await audit.start()
+
+    def work(connection: Connection) -> None:
+        for number in range(records):
+            target = Target("user", str(number), f"user {number}")
+            event = AuditEvent(EventName.USER_CHANGED, target=target, after={"role": "ADMIN"})
+            audit.record(connection, event, CALLER)
+
+    await database.write(work)
+
+
+async def finding_after(
+    database: Database, vault: Vault, tamper: Callable[[Connection], object]
+) -> TrailFinding:
+    """Tamper, verify and take it back."""
+
+    def work(connection: Connection) -> None:
+        tamper(connection)
+        raise _RollBackError(verify_trail(connection, vault))
+
+    with pytest.raises(_RollBackError) as caught:
+        await database.write(work)
+    return caught.value.finding
+
+
+def shift(connection: Connection, above: int, by: int) -> None:
+    """Renumber the records above a place; in two steps, as numbers must stay unique."""
+    connection.execute(update(audit_events).where(above < SEQUENCE).values(sequence=-SEQUENCE - by))
+    connection.execute(update(audit_events).where(SEQUENCE < 0).values(sequence=-SEQUENCE))
+
+
+def change(connection: Connection, place: int, rng: random.Random) -> int:
+    name = rng.choice([n for n in CHAINED_FIELDS if n != "sequence"])
+    column = audit_events.c[name]
+    is_number = name in {"time_at", "count"}
+    value = column + 1 if is_number else f"{rng.random()}"
+    connection.execute(update(audit_events).where(place == SEQUENCE).values({name: value}))
+    return place
+
+
+def change_personal(connection: Connection, place: int, rng: random.Random) -> int:
+    name = rng.choice(["personal", "personal_salt"])
+    value = rng.choice(["{}", None, "00"])
+    connection.execute(update(audit_events).where(place == SEQUENCE).values({name: value}))
+    return place
+
+
+def remove(connection: Connection, place: int, rng: random.Random) -> int:
+    connection.execute(delete(audit_events).where(place == SEQUENCE))
+    if place < RECORDS and rng.random() < 0.5:
+        shift(connection, place, -1)
+    return place
+
+
+def insert_copy(connection: Connection, place: int, rng: random.Random) -> int:
+    """Put a copy of another record in front of one; the rest moves on."""
+    source = rng.randint(1, RECORDS)
+    row = dict(connection.execute(select(audit_events).where(source == SEQUENCE)).mappings().one())
+    shift(connection, place - 1, 1)
+    connection.execute(insert(audit_events).values(row | {"sequence": place, "id": "copy"}))
+    return place
+
+
+def reorder(connection: Connection, place: int, rng: random.Random) -> int:
+    other = rng.choice([n for n in range(1, RECORDS + 1) if n != place])
+    for old, new in ((place, -1), (other, place), (-1, other)):
+        connection.execute(update(audit_events).where(old == SEQUENCE).values(sequence=new))
+    return min(place, other)
+
+
+def cut_tail(connection: Connection, place: int, rng: random.Random) -> int:  # noqa: ARG001
+    connection.execute(delete(audit_events).where(place <= SEQUENCE))
+    return place
+
+
+KINDS: tuple[Tampering, ...] = (change, change_personal, remove, insert_copy, reorder, cut_tail)
+
+
+async def test_each_tampering_is_found_and_placed(
+    database: Database, clock: FrozenClock, vault: Vault
+) -> None:
+    await write_trail(database, clock, vault, RECORDS)
+    assert await database.read(lambda c: verify_trail(c, vault)) == TrailFinding(RECORDS)
+    rng = random.Random(7)
+    for number in range(TAMPERINGS):
+        tamper, place = KINDS[number % len(KINDS)], rng.randint(1, RECORDS)
+        expected: list[int] = []
+
+        def work(
+            connection: Connection,
+            tamper: Tampering = tamper,
+            place: int = place,
+            expected: list[int] = expected,
+        ) -> None:
+            expected.append(tamper(connection, place, rng))
+
+        finding = await finding_after(database, vault, work)
+        assert not finding.ok, (tamper.__name__, place)
+        assert finding.first_bad_sequence == expected[0], (tamper.__name__, place, finding)
+        assert finding.records == expected[0] - 1
+    assert (await database.read(lambda c: verify_trail(c, vault))).ok
+
+
+@pytest.mark.parametrize(
+    ("tamper", "place", "reason"),
+    [
+        (change, 4, TamperReason.CHANGED),
+        (change_personal, 4, TamperReason.PERSONAL_CHANGED),
+        (cut_tail, 4, TamperReason.TAIL_REMOVED),
+        (insert_copy, 4, TamperReason.DISPLACED),
+    ],
+)
+async def test_the_reason_is_told(
+    database: Database, clock: FrozenClock, vault: Vault, tamper: Tampering, place: int, reason: str
+) -> None:
+    await write_trail(database, clock, vault, RECORDS if tamper is insert_copy else 6)
+    rng = random.Random(1)
+    finding = await finding_after(database, vault, lambda c: tamper(c, place, rng))
+    assert (finding.first_bad_sequence, finding.reason) == (place, reason)
+
+
+async def test_what_was_pruned_by_the_server_is_not_missed(
+    database: Database, clock: FrozenClock, vault: Vault
+) -> None:
+    """A base that the server signed is good; the same by somebody else is not."""
+    await write_trail(database, clock, vault, 10)
+
+    def prune(connection: Connection, *, signed: bool) -> None:
+        base = select(audit_events.c.chain_hash).where(SEQUENCE == 4)
+        head = dict(connection.execute(select(audit_head)).mappings().one())
+        head |= {"first_sequence": 5, "base_hash": connection.execute(base).scalar_one()}
+        if signed:
+            head["mac"] = head_mac_of(vault.purpose_key(connection, CHAIN_PURPOSE), head)
+        connection.execute(update(audit_head).values(head))
+        connection.execute(delete(audit_events).where(SEQUENCE <= 4))
+
+    good = await finding_after(database, vault, lambda c: prune(c, signed=True))
+    assert good == TrailFinding(6)
+    forged = await finding_after(database, vault, lambda c: prune(c, signed=False))
+    assert forged.reason is TamperReason.HEAD_CHANGED
+
+
+async def test_erased_personal_fields_leave_the_trail_whole(
+    database: Database, clock: FrozenClock, vault: Vault
+) -> None:
+    await write_trail(database, clock, vault, 3)
+    erase = update(audit_events).values(personal=None, personal_salt=None)
+    assert (await finding_after(database, vault, lambda c: c.execute(erase))).ok
+
+
+async def test_head_and_key_cannot_be_taken_away(
+    database: Database, clock: FrozenClock, vault: Vault
+) -> None:
+    await write_trail(database, clock, vault, 3)
+    without_head = await finding_after(database, vault, lambda c: c.execute(delete(audit_head)))
+    assert without_head.reason is TamperReason.HEAD_REMOVED
+    without_key = await finding_after(database, vault, lambda c: c.execute(delete(purpose_keys)))
+    assert without_key.reason is TamperReason.KEY_REMOVED
