@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, event, insert, select, update
+from sqlalchemy.exc import DBAPIError
 
 from bennu.access import Caller, PrincipalKind
 from bennu.audit.chain import (
@@ -23,6 +24,7 @@ from bennu.audit.chain import (
 from bennu.audit.events import FOLDABLE, AuditEvent, Outcome, Target
 from bennu.encryption.vault import Vault
 from bennu.kernel.clock import Clock, to_microseconds
+from bennu.kernel.errors import UnavailableError
 from bennu.kernel.ids import Entropy
 from bennu.storage.database import Database
 from bennu.storage.schema import audit_events, audit_head
@@ -33,6 +35,7 @@ CHAIN_PURPOSE: Final = "audit-chain"
 FOLD_SECONDS: Final = 60
 #: Beyond so many different bursts at a time the oldest is written early: memory is bounded.
 MOST_FOLDED: Final = 10_000
+NOT_RECORDED: Final = "The change could not be recorded and was not made"
 _VALUE_LIMIT: Final = 4096
 _TEXT_LIMIT: Final = 512
 _LINES: Final = "bennu_audit_lines"
@@ -82,10 +85,23 @@ class AuditLog:
 
         The head row is the lock of the chain, also between processes on PostgreSQL, which is why
         nothing slow may follow. The log line is written once the transaction has committed.
+
+        Raises:
+            UnavailableError: the record cannot be written, so the change must not happen.
         """
         key = self._key
         if key is None:
             raise RuntimeError("the audit trail was not started")
+        try:
+            row = self._append(connection, key, event_, caller, count)
+        except DBAPIError as error:
+            detail = f"audit: {type(error.orig).__name__}"
+            raise UnavailableError(NOT_RECORDED, detail=detail, retry_after_seconds=5) from error
+        _log_after_commit(connection, event_, caller, row)
+
+    def _append(
+        self, connection: Connection, key: bytes, event_: AuditEvent, caller: Caller, count: int
+    ) -> dict[str, Any]:
         statement = select(audit_head).where(audit_head.c.id == 1).with_for_update()
         head = dict(connection.execute(statement).one()._mapping)  # noqa: SLF001 - public by docs
         row = self._row(event_, caller, count)
@@ -95,7 +111,7 @@ class AuditLog:
         head |= {"sequence": row["sequence"], "chain_hash": row["chain_hash"]}
         head["mac"] = head_mac_of(key, head)
         connection.execute(update(audit_head).where(audit_head.c.id == 1).values(**head))
-        _log_after_commit(connection, event_, caller, row)
+        return row
 
     def _row(self, event_: AuditEvent, caller: Caller, count: int) -> dict[str, Any]:
         principal = caller.principal

@@ -12,7 +12,6 @@ from bennu.traces.projects.store import (
     Project,
     check_project_name,
     delete_project_row,
-    delete_some_traces_of,
     find_project,
     find_project_named,
     insert_project,
@@ -116,7 +115,6 @@ async def test_describe_and_delete(database: Database) -> None:
     for project in (one, other):
         batch = SpanBatch(project.row_id, "", given)
         await database.write(lambda c, b=batch: insert_spans(c, [b]))
-    assert await database.write(lambda c: delete_some_traces_of(c, one.row_id, 3)) == 3
     await database.write(lambda c: delete_project_row(c, one.row_id))
     assert await database.read(lambda c: find_project(c, "one")) is None
     for table in (traces, spans, trace_sessions):

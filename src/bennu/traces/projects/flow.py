@@ -19,7 +19,6 @@ from bennu.traces.projects.store import (
     Project,
     check_project_name,
     delete_project_row,
-    delete_some_traces_of,
     find_project,
     insert_project,
     newest_projects,
@@ -28,8 +27,6 @@ from bennu.traces.projects.store import (
 
 #: A page up to this size takes microseconds, so it is read inline on the event loop.
 _TINY_PAGE: Final = 200
-#: Traces deleted per transaction, so that others need not wait for a whole project.
-_DELETED_AT_ONCE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,26 +166,18 @@ class Projects:
     async def delete_project(self, caller: Caller, identifier: str) -> None:
         """Delete a project with everything in it.
 
-        Its traces go first, some at a time, so that ingest for other projects goes on; the
-        project itself, whatever arrived for it meanwhile and the audit record go in one last
-        transaction.
+        Everything goes in one transaction with its audit record: without the record nothing is
+        deleted. Ingest waits meanwhile, for a very large project some seconds.
 
         Raises:
             NotFoundError: there is none that the caller may see.
             DeniedError: it is the default project.
         """
 
-        def find_deletable(connection: Connection) -> Project:
+        def work(connection: Connection) -> None:
             project = visible_project(connection, caller, identifier, Permission.PROJECTS_DELETE)
             if project.name == DEFAULT_PROJECT_NAME:
                 raise DeniedError("The default project cannot be deleted")
-            return project
-
-        def delete_some(connection: Connection) -> int:
-            return delete_some_traces_of(connection, doomed.row_id, _DELETED_AT_ONCE)
-
-        def finish(connection: Connection) -> None:
-            project = find_deletable(connection)
             delete_project_row(connection, project.row_id)
             event = AuditEvent(
                 EventName.PROJECT_DELETED,
@@ -198,10 +187,7 @@ class Projects:
             )
             self._audit.record(connection, event, caller)
 
-        doomed = await self._database.read(find_deletable)
-        while await self._database.write(delete_some) == _DELETED_AT_ONCE:
-            pass
-        await self._database.write(finish)
+        await self._database.write(work)
 
 
 def _check_description(description: str | None) -> None:

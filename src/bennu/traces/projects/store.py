@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select
 
 from bennu.kernel.errors import ConflictError, InvalidError
 from bennu.kernel.ids import global_id, row_id_of
-from bennu.storage.schema import projects, traces
+from bennu.storage.schema import projects
 from bennu.storage.upsert import insert_unless_present
 
 KIND: Final = "Project"
@@ -193,12 +193,6 @@ def update_project_description(
         .where(projects.c.id == row_id)
         .values(description=description, updated_at=now_microseconds)
     )
-
-
-def delete_some_traces_of(connection: Connection, row_id: int, limit: int) -> int:
-    """Delete up to ``limit`` traces of a project with their spans; return how many."""
-    some = select(traces.c.id).where(traces.c.project_id == row_id).limit(limit)
-    return connection.execute(delete(traces).where(traces.c.id.in_(some))).rowcount
 
 
 def delete_project_row(connection: Connection, row_id: int) -> None:
