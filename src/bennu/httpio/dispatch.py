@@ -20,7 +20,13 @@ from bennu.access import Caller, Principal, PrincipalKind, require
 from bennu.httpio.request import CALLER, REFUSAL
 from bennu.httpio.respond import error_answer, text_answer
 from bennu.httpio.route import Door, Route
-from bennu.kernel.errors import AppError, DeniedError, NotFoundError, UnauthenticatedError
+from bennu.kernel.errors import (
+    AppError,
+    DeniedError,
+    InvalidError,
+    NotFoundError,
+    UnauthenticatedError,
+)
 
 CHANGE_FIRST: Final = (
     "The password must be changed first: PATCH /v1/user with current_password and password"
@@ -92,6 +98,7 @@ class PathEndpoint:
     async def _answer(self, route: Route, request: Request) -> Response:
         try:
             check_route(route, request.scope)
+            _refuse_nul(request.scope)
             return await route.handler(request)
         except ClientDisconnect:
             return text_answer("The client went away", HTTPStatus.BAD_REQUEST)
@@ -99,6 +106,19 @@ class PathEndpoint:
             if isinstance(error, DeniedError) and self._on_denied is not None:
                 await self._on_denied(request.scope[CALLER], route, error)
             return refusal_answer(error, request)
+
+
+def _refuse_nul(scope: Scope) -> None:
+    """Refuse addresses with the character NUL, which nothing stored can hold.
+
+    Raises:
+        NotFoundError: it stands in the path, so that there is no such thing.
+        InvalidError: it stands in a query parameter.
+    """
+    if "\0" in scope["path"]:
+        raise NotFoundError("Not Found")
+    if b"%00" in scope["query_string"]:
+        raise InvalidError("Query parameters must not hold the character NUL")
 
 
 def refusal_answer(error: AppError, request: Request) -> Response:

@@ -1,5 +1,6 @@
 """Reading a request: the caller, a JSON body within bounds, query and path parameters."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, TypeVar
@@ -25,6 +26,8 @@ ADDRESS: Final = "bennu.address"
 REQUEST_ID: Final = "bennu.request_id"
 
 JSON_BODY_LIMIT_BYTES: Final = 1_048_576
+#: The escape of NUL, but not an escaped backslash before the letters; PostgreSQL stores no NUL.
+_NUL_ESCAPE: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def caller_of(request: Request) -> Caller:
@@ -52,15 +55,30 @@ async def body_within(request: Request, limit_bytes: int) -> bytes:
     return b"".join(chunks)
 
 
-async def json_of(request: Request, kind: type[T], limit_bytes: int = JSON_BODY_LIMIT_BYTES) -> T:
+async def json_of(
+    request: Request,
+    kind: type[T],
+    limit_bytes: int = JSON_BODY_LIMIT_BYTES,
+    *,
+    may_hold_nul: bool = False,
+) -> T:
     """Decode the body as JSON of the given msgspec type.
+
+    Args:
+        request: its body was not read yet.
+        kind: what the body must be.
+        limit_bytes: of the body.
+        may_hold_nul: the flow itself takes care of the character NUL in texts.
 
     Raises:
         MalformedError: it is not JSON at all.
         SchemaError: a field is missing or wrong; names the field.
         TooLargeError: it exceeds the limit.
     """
-    return decode_json(await body_within(request, limit_bytes), kind)
+    body = await body_within(request, limit_bytes)
+    if not may_hold_nul and _NUL_ESCAPE.search(body):
+        raise SchemaError(FieldProblem(("body",), "Texts must not hold the character NUL"))
+    return decode_json(body, kind)
 
 
 def decode_json(body: bytes, kind: type[T]) -> T:

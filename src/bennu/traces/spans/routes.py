@@ -203,7 +203,7 @@ class _SpanHandlers:
         return await asyncio.to_thread(_shown, page)
 
     async def post(self, request: Request) -> Response:
-        body = await json_of(request, PostSpansBody, self._limit_bytes)
+        body = await json_of(request, PostSpansBody, self._limit_bytes, may_hold_nul=True)
         count = await self._flow.post_spans(
             caller_of(request), path_value(request, "project"), body.data
         )
