@@ -15,7 +15,5 @@ print(done, resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3,
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux")
 def test_core_dumps_are_off_afterwards() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", PROBE], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True (0, 0) 0"

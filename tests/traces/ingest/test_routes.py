@@ -132,7 +132,11 @@ async def test_an_empty_body(client: httpx.AsyncClient, media_type: str) -> None
         ({}, b"x", 415),
         ({**PROTOBUF, "content-encoding": "br"}, b"x", 415),
         ({**PROTOBUF, "content-encoding": "gzip"}, b"zzzz", 400),
-        ({**PROTOBUF, "content-encoding": "gzip"}, gzip.compress(export_request(1), mtime=0)[:-9], 400),
+        (
+            {**PROTOBUF, "content-encoding": "gzip"},
+            gzip.compress(export_request(1), mtime=0)[:-9],
+            400,
+        ),
         (PROTOBUF, b"\x0a\xff\xff", 422),
         ({"content-type": "application/json"}, b"{", 400),
         ({"content-type": "application/json"}, b"[]", 422),
