@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.sql.type_api import TypeEngine
 
@@ -392,7 +393,16 @@ spans = Table(
     UniqueConstraint("span_id", "project_id"),
     Index("ix_spans_project_start", "project_id", "start_ns"),
     Index("ix_spans_project_row", "project_id", "id"),
-    Index("ix_spans_project_name", "project_id", "name"),
+    Index("ix_spans_project_name", "project_id", "name", "id"),
+    Index("ix_spans_project_kind", "project_id", "span_kind", "id"),
+    Index("ix_spans_project_status", "project_id", "status_code", "id"),
+    Index(
+        "ix_spans_project_roots",
+        "project_id",
+        "id",
+        sqlite_where=text("parent_id IS NULL"),
+        postgresql_where=text("parent_id IS NULL"),
+    ),
     Index("ix_spans_trace_parent", "trace_row", "parent_id"),
     sqlite_autoincrement=True,
 )

@@ -8,6 +8,7 @@ Source: SQLite, JSON functions; PostgreSQL, JSON functions and operators.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 from sqlalchemy import (
@@ -22,15 +23,18 @@ from sqlalchemy import (
     func,
     literal,
     or_,
+    true,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
 from bennu.storage.schema import spans
 from bennu.traces.spans.filters import AttributeMatch
 
-_JSON_CODEC = 0
+_JSON_CODEC: Final = 0
+#: From here on floating point numbers may be written with an exponent.
+_EXPONENT_FROM: Final = 10**15
 #: An escaped NUL, which PostgreSQL refuses in JSON; an even number of backslashes stands before.
-_ESCAPED_NUL = r"(?<!\\)((?:\\\\)*)\\u0000"
+_ESCAPED_NUL: Final = r"(?<!\\)((?:\\\\)*)\\u0000"
 
 
 def has_attribute(match: AttributeMatch, dialect: str) -> ColumnElement[bool]:
@@ -44,13 +48,32 @@ def has_attribute(match: AttributeMatch, dialect: str) -> ColumnElement[bool]:
         return false()
     found = _in_sqlite(match) if dialect == "sqlite" else _in_postgres(match)
     holds = case((spans.c.codec == _JSON_CODEC, found), else_=false())
-    if not isinstance(match.value, str):
-        return holds
-    # Cheap, and false for most: a text that is somewhere in the JSON stands there as written.
-    written = literal(msgspec.json.encode(match.value), LargeBinary)
+    return and_(_may_hold(match, dialect), holds)
+
+
+def _may_hold(match: AttributeMatch, dialect: str) -> ColumnElement[bool]:
+    """Return a cheap condition that is false for most spans without the value, never for others.
+
+    A value stands in the JSON as our encoder writes it, behind the end of its key. A whole number
+    may be stored as 5 or as 5.0; both begin alike.
+    """
+    value, last = match.value, match.segments[-1]
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and abs(value) >= _EXPONENT_FROM:
+        return true()
+    written = msgspec.json.encode(value)
+    before = [f'{last}":'.encode()]
+    if last.isdecimal():
+        before += [b"[", b","]  # perhaps not a key but the place in a list
+    return or_(*(_contains(start + written, dialect) for start in before))
+
+
+def _contains(content: bytes, dialect: str) -> ColumnElement[bool]:
+    part = literal(content, LargeBinary)
     if dialect == "sqlite":
-        return and_(func.instr(spans.c.attributes, written) > 0, holds)
-    return and_(func.position(written.op("IN")(spans.c.attributes)) > 0, holds)
+        return func.instr(spans.c.attributes, part) > 0
+    return func.position(part.op("IN")(spans.c.attributes)) > 0
 
 
 def paths_to(segments: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
