@@ -22,7 +22,7 @@ COMPRESSED = {
 BOMB = bytes(50_000_000)
 BOMBS = [
     ("gzip", gzip.compress(BOMB, mtime=0)),
-    ("gzip", gzip.compress(b"x", mtime=0) + gzip.compress(BOMB)),
+    ("gzip", gzip.compress(b"x", mtime=0) + gzip.compress(BOMB, mtime=0)),
     ("gzip", gzip.compress(bytes(60_000), mtime=0) * 2),
     ("deflate", zlib.compress(BOMB)),
     ("zstd", zstandard.compress(BOMB)),
