@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 CALLER = Caller(Principal(PrincipalKind.USER, "VXNlcjox", "ann@example.com"), "192.0.2.7")
 KEYRING = Keyring.from_secrets(Secret("0123456789abcdef0123456789abcdef"))
 RECORDS, TAMPERINGS = 1_000, 100
-SEQUENCE = audit_events.c.sequence
+sequence_column = audit_events.c.sequence
 #: Tampers with the record at a place and returns where the trail must first differ.
 Tampering = Callable[[Connection, int, random.Random], int]
 
@@ -70,8 +70,12 @@ async def finding_after(
 
 def shift(connection: Connection, above: int, by: int) -> None:
     """Renumber the records above a place; in two steps, as numbers must stay unique."""
-    connection.execute(update(audit_events).where(above < SEQUENCE).values(sequence=-SEQUENCE - by))
-    connection.execute(update(audit_events).where(SEQUENCE < 0).values(sequence=-SEQUENCE))
+    connection.execute(
+        update(audit_events).where(sequence_column > above).values(sequence=-sequence_column - by)
+    )
+    connection.execute(
+        update(audit_events).where(sequence_column < 0).values(sequence=-sequence_column)
+    )
 
 
 def change(connection: Connection, place: int, rng: random.Random) -> int:
@@ -79,19 +83,19 @@ def change(connection: Connection, place: int, rng: random.Random) -> int:
     column = audit_events.c[name]
     is_number = name in {"time_at", "count"}
     value = column + 1 if is_number else f"{rng.random()}"
-    connection.execute(update(audit_events).where(place == SEQUENCE).values({name: value}))
+    connection.execute(update(audit_events).where(sequence_column == place).values({name: value}))
     return place
 
 
 def change_personal(connection: Connection, place: int, rng: random.Random) -> int:
     name = rng.choice(["personal", "personal_salt"])
     value = rng.choice(["{}", None, "00"])
-    connection.execute(update(audit_events).where(place == SEQUENCE).values({name: value}))
+    connection.execute(update(audit_events).where(sequence_column == place).values({name: value}))
     return place
 
 
 def remove(connection: Connection, place: int, rng: random.Random) -> int:
-    connection.execute(delete(audit_events).where(place == SEQUENCE))
+    connection.execute(delete(audit_events).where(sequence_column == place))
     if place < RECORDS and rng.random() < 0.5:
         shift(connection, place, -1)
     return place
@@ -100,7 +104,9 @@ def remove(connection: Connection, place: int, rng: random.Random) -> int:
 def insert_copy(connection: Connection, place: int, rng: random.Random) -> int:
     """Put a copy of another record in front of one; the rest moves on."""
     source = rng.randint(1, RECORDS)
-    row = dict(connection.execute(select(audit_events).where(source == SEQUENCE)).mappings().one())
+    row = dict(
+        connection.execute(select(audit_events).where(sequence_column == source)).mappings().one()
+    )
     shift(connection, place - 1, 1)
     connection.execute(insert(audit_events).values(row | {"sequence": place, "id": "copy"}))
     return place
@@ -109,12 +115,12 @@ def insert_copy(connection: Connection, place: int, rng: random.Random) -> int:
 def reorder(connection: Connection, place: int, rng: random.Random) -> int:
     other = rng.choice([n for n in range(1, RECORDS + 1) if n != place])
     for old, new in ((place, -1), (other, place), (-1, other)):
-        connection.execute(update(audit_events).where(old == SEQUENCE).values(sequence=new))
+        connection.execute(update(audit_events).where(sequence_column == old).values(sequence=new))
     return min(place, other)
 
 
 def cut_tail(connection: Connection, place: int, rng: random.Random) -> int:  # noqa: ARG001
-    connection.execute(delete(audit_events).where(place <= SEQUENCE))
+    connection.execute(delete(audit_events).where(sequence_column >= place))
     return place
 
 
@@ -171,13 +177,13 @@ async def test_what_was_pruned_by_the_server_is_not_missed(
     await write_trail(database, clock, vault, 10)
 
     def prune(connection: Connection, *, signed: bool) -> None:
-        base = select(audit_events.c.chain_hash).where(SEQUENCE == 4)
+        base = select(audit_events.c.chain_hash).where(sequence_column == 4)
         head = dict(connection.execute(select(audit_head)).mappings().one())
         head |= {"first_sequence": 5, "base_hash": connection.execute(base).scalar_one()}
         if signed:
             head["mac"] = head_mac_of(vault.purpose_key(connection, CHAIN_PURPOSE), head)
         connection.execute(update(audit_head).values(head))
-        connection.execute(delete(audit_events).where(SEQUENCE <= 4))
+        connection.execute(delete(audit_events).where(sequence_column <= 4))
 
     good = await finding_after(database, vault, lambda c: prune(c, signed=True))
     assert good == TrailFinding(6)

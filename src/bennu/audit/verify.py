@@ -6,12 +6,12 @@ Spec: lines 256-260. Source: RFC 2104 (HMAC).
 """
 
 import hmac
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, RowMapping, select
 
 from bennu.audit.chain import chain_hash_of, head_mac_of, personal_hash_of
 from bennu.audit.log import CHAIN_PURPOSE
@@ -72,7 +72,7 @@ def verify_trail(connection: Connection, vault: Vault) -> TrailFinding:
     return _verify_chain(connection, vault.purpose_key(connection, CHAIN_PURPOSE), head)
 
 
-def _verify_chain(connection: Connection, key: bytes, head: Mapping[str, Any]) -> TrailFinding:
+def _verify_chain(connection: Connection, key: bytes, head: RowMapping) -> TrailFinding:
     previous_hash, expected, count = head["base_hash"], head["first_sequence"], 0
     for row in _rows_after(connection, None):
         finding = _problem_of(key, previous_hash, expected, row)
@@ -92,17 +92,17 @@ def _verify_chain(connection: Connection, key: bytes, head: Mapping[str, Any]) -
 
 
 def _problem_of(
-    key: bytes, previous_hash: str, expected: int, row: Mapping[str, Any]
+    key: bytes, previous_hash: str, expected: int, row: RowMapping
 ) -> TamperReason | None:
     if row["sequence"] != expected:
         is_before = row["sequence"] < expected
         return TamperReason.INSERTED if is_before else TamperReason.REMOVED
-    if not _same(chain_hash_of(key, previous_hash, row), row["chain_hash"]):
+    if not _same(chain_hash_of(key, previous_hash, {**row}), row["chain_hash"]):
         return TamperReason.CHANGED
     return None if _personal_holds(row) else TamperReason.PERSONAL_CHANGED
 
 
-def _personal_holds(row: Mapping[str, Any]) -> bool:
+def _personal_holds(row: RowMapping) -> bool:
     """Whether personal fields are as written; an erasure drops them together with the salt."""
     personal, salt = row["personal"], row["personal_salt"]
     if personal is None or salt is None:
@@ -113,9 +113,7 @@ def _personal_holds(row: Mapping[str, Any]) -> bool:
         return False
 
 
-def _stands_later(
-    connection: Connection, key: bytes, row: Mapping[str, Any], previous_hash: str
-) -> bool:
+def _stands_later(connection: Connection, key: bytes, row: RowMapping, previous_hash: str) -> bool:
     """Whether the record that belongs to this place is found under a later sequence."""
     place = {"sequence": row["sequence"]}
     return any(
@@ -125,10 +123,10 @@ def _stands_later(
 
 
 def _head_problem(
-    key: bytes, head: Mapping[str, Any], last_sequence: int, last_hash: str
+    key: bytes, head: RowMapping, last_sequence: int, last_hash: str
 ) -> TamperReason | None:
     """Compare the newest record with the head, whose MAC only the server can make."""
-    if not _same(head_mac_of(key, head), head["mac"]):
+    if not _same(head_mac_of(key, {**head}), head["mac"]):
         return TamperReason.HEAD_CHANGED
     if last_sequence < head["sequence"]:
         return TamperReason.TAIL_REMOVED
@@ -137,7 +135,7 @@ def _head_problem(
     return None if last_hash == head["chain_hash"] else TamperReason.HEAD_CHANGED
 
 
-def _rows_after(connection: Connection, sequence: int | None) -> Iterator[Mapping[str, Any]]:
+def _rows_after(connection: Connection, sequence: int | None) -> Iterator[RowMapping]:
     statement = select(audit_events).order_by(audit_events.c.sequence).limit(_PAGE_RECORDS)
     while True:
         page = statement

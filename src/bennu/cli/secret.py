@@ -18,18 +18,17 @@ from bennu.audit.events import AuditEvent, EventName, Target
 from bennu.audit.log import AuditLog
 from bennu.cli.context import env_file_option, json_option, load_settings, print_json
 from bennu.cli.database import REFUSED, opened_database, run_or_refuse
+from bennu.cli.vault import open_vault
 from bennu.encryption.cipher import Cipher
-from bennu.encryption.key_source import KEY_FILE_NAME, KeyFileError
 from bennu.encryption.rotate import Progress, Rotation, RotationReport, count_sealed_values
 from bennu.encryption.secret import KDF_ITERATIONS, KDF_NAME, KDF_SALT
-from bennu.encryption.vault import Vault, check_secret, seal_checks, verify_secret
+from bennu.encryption.vault import check_secret, seal_checks, verify_secret
 from bennu.kernel.clock import SystemClock, from_microseconds
 from bennu.kernel.ids import SystemEntropy
 from bennu.secrets_in_use import (
     environment_secrets,
     exposed_file_warnings,
     key_file_of,
-    key_source_of,
 )
 from bennu.settings import Settings
 from bennu.storage.database import Connection, Database
@@ -144,27 +143,10 @@ def rotate_command(env_file: Path | None, *, dry_run: bool, as_json: bool) -> No
 # --- the work ------------------------------------------------------------------------------
 
 
-def _open_vault(settings: Settings) -> Vault:
-    """Make the vault from the secrets at hand; a command makes no key file.
-
-    Raises:
-        KeyFileError: there is neither a secret nor a key file.
-    """
-    key_file = key_file_of(settings)
-    if settings.encryption.secret is None and not (key_file and key_file.exists()):
-        raise KeyFileError(
-            f"There is neither PHOENIX_SECRET nor a key file {key_file or KEY_FILE_NAME}; "
-            "nothing can be opened"
-        )
-    entropy = SystemEntropy()
-    keyring = key_source_of(settings, entropy).key_material().keyring()
-    return Vault(Cipher(keyring), SystemClock(), entropy)
-
-
 async def _look(settings: Settings) -> SecretStatus:
     clock = SystemClock()
     async with opened_database(settings, clock) as database:
-        vault = _open_vault(settings)
+        vault = open_vault(settings)
         key_ids = vault.cipher.keyring.key_ids
         values = await database.read(count_sealed_values)
         announced = frozenset(await database.read(seal_checks))
@@ -188,7 +170,7 @@ async def _look(settings: Settings) -> SecretStatus:
 async def _rotate(settings: Settings, *, dry_run: bool) -> RotationReport:
     clock = SystemClock()
     async with opened_database(settings, clock) as database:
-        vault = _open_vault(settings)
+        vault = open_vault(settings)
         if dry_run:
             await database.read(lambda connection: check_secret(connection, vault.cipher))
             return await Rotation(database, vault.cipher).preview()

@@ -1,0 +1,162 @@
+"""``bennu audit``: verify the audit trail, look at its end and export it.
+
+Spec: lines 256-260.
+"""
+
+import sys
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import click
+
+from bennu.access import CONSOLE, Caller
+from bennu.audit.events import AuditEvent, EventName, Outcome, Target
+from bennu.audit.log import AuditLog
+from bennu.audit.query import MOST_RECORDS, AuditFilter, read_records, record_line
+from bennu.audit.verify import TrailFinding, verify_trail
+from bennu.cli.context import env_file_option, json_option, load_settings, print_json
+from bennu.cli.database import REFUSED, opened_database, run_or_refuse
+from bennu.cli.vault import open_vault
+from bennu.encryption.vault import check_secret
+from bennu.kernel.clock import SystemClock, to_microseconds
+from bennu.kernel.ids import SystemEntropy
+from bennu.settings import Settings
+from bennu.storage.database import Database
+
+_TAIL_RECORDS: Final = 20
+_TIME: Final = click.DateTime(("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"))
+
+
+@click.group("audit")
+def audit_command() -> None:
+    """Verify and export the audit log."""
+
+
+@audit_command.command("verify")
+@env_file_option
+@json_option
+def verify_command(env_file: Path | None, *, as_json: bool) -> None:
+    """Find the first record that was changed, removed, inserted or reordered.
+
+    Only reads. Status 1 when the trail is not as it was written.
+    """
+    settings = load_settings(env_file, as_json=as_json)
+    finding = run_or_refuse(lambda: _verify(settings))
+    if as_json:
+        print_json(
+            {
+                "ok": finding.ok,
+                "records": finding.records,
+                "first_bad_sequence": finding.first_bad_sequence,
+                "reason": finding.reason,
+            }
+        )
+    else:
+        click.echo(_told(finding))
+    if not finding.ok:
+        sys.exit(REFUSED)
+
+
+@audit_command.command("tail")
+@env_file_option
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(1, MOST_RECORDS),
+    default=_TAIL_RECORDS,
+    show_default=True,
+    help="How many records.",
+)
+def tail_command(env_file: Path | None, lines: int) -> None:
+    """Print the newest records, the last one at the end, one JSON object per line."""
+    settings = load_settings(env_file)
+    run_or_refuse(lambda: _tail(settings, lines))
+
+
+@audit_command.command("export")
+@env_file_option
+@click.option(
+    "--event", type=click.Choice([name.value for name in EventName]), help="Only this event."
+)
+@click.option(
+    "--outcome",
+    type=click.Choice([outcome.value for outcome in Outcome]),
+    help="Only this outcome.",
+)
+@click.option("--start", type=_TIME, help="Recorded then or later; UTC without a zone.")
+@click.option("--end", type=_TIME, help="Recorded before; UTC without a zone.")
+def export_command(
+    env_file: Path | None,
+    event: str | None,
+    outcome: str | None,
+    start: datetime | None,
+    end: datetime | None,
+) -> None:
+    """Print all records, the oldest first, one JSON object per line."""
+    settings = load_settings(env_file)
+    wanted = AuditFilter(
+        event=event,
+        outcome=outcome,
+        start_at=_microseconds(start),
+        end_at=_microseconds(end),
+        is_oldest_first=True,
+    )
+    run_or_refuse(lambda: _export(settings, wanted))
+
+
+# --- the work ------------------------------------------------------------------------------
+
+
+async def _verify(settings: Settings) -> TrailFinding:
+    async with opened_database(settings, SystemClock()) as database:
+        vault = open_vault(settings)
+        await database.read(lambda connection: check_secret(connection, vault.cipher))
+        return await database.read(lambda connection: verify_trail(connection, vault))
+
+
+async def _tail(settings: Settings, lines: int) -> None:
+    async with opened_database(settings, SystemClock()) as database:
+        found = await database.read(lambda c: read_records(c, AuditFilter(), lines))
+        await _record_reading(database, settings)
+    for record in reversed(found):
+        click.echo(record_line(record), nl=False)
+
+
+async def _export(settings: Settings, wanted: AuditFilter) -> None:
+    async with opened_database(settings, SystemClock()) as database:
+        await _record_reading(database, settings)
+        read = partial(read_records, wanted=wanted, limit=MOST_RECORDS)
+        page = await database.read(read)
+        while page:
+            for record in page:
+                click.echo(record_line(record), nl=False)
+            page = await database.read(partial(read, beyond=page[-1]["sequence"]))
+
+
+async def _record_reading(database: Database, settings: Settings) -> None:
+    """Record that somebody with access to the machine read the trail."""
+    vault = open_vault(settings)
+    await database.read(lambda connection: check_secret(connection, vault.cipher))
+    audit = AuditLog(database, SystemClock(), SystemEntropy(), vault)
+    await audit.start()
+    event = AuditEvent(EventName.AUDIT_READ, target=Target("audit"))
+    await audit.note(event, Caller(CONSOLE))
+
+
+def _microseconds(moment: datetime | None) -> int | None:
+    if moment is None:
+        return None
+    return to_microseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def _told(finding: TrailFinding) -> str:
+    if finding.ok:
+        return f"The audit trail is whole: {finding.records} records."
+    if finding.first_bad_sequence is None:
+        return f"The audit trail is NOT as it was written: {finding.reason}."
+    return (
+        f"The audit trail is NOT as it was written from record {finding.first_bad_sequence} on: "
+        f"{finding.reason}. {finding.records} records before it are good."
+    )
