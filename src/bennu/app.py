@@ -15,6 +15,7 @@ from typing import Any, Final
 from bennu.access import Caller
 from bennu.audit.events import AuditEvent, EventName, Outcome, Target
 from bennu.audit.log import AuditLog
+from bennu.audit.routes import audit_routes
 from bennu.auth.api_keys.flow import ApiKeys
 from bennu.auth.api_keys.routes import api_key_routes
 from bennu.auth.authenticate import Authenticator
@@ -110,6 +111,7 @@ class Application:
             *api_key_routes(keys),
             *user_routes(users),
             *stored_settings_routes(stored),
+            *audit_routes(database, self._audit),
             *discovery_routes(lambda: self.routes),
         )
 

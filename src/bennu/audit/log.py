@@ -154,7 +154,8 @@ class AuditLog:
 
     def _is_repeated(self, event_: AuditEvent, caller: Caller) -> bool:
         target = event_.target or Target("")
-        burst_key = (str(event_.name), caller.address, target.kind, target.id, event_.reason)
+        who = (caller.principal.public_id, caller.principal.credential_id, caller.address)
+        burst_key = (str(event_.name), *who, target.kind, target.id, event_.reason)
         burst = self._bursts.get(burst_key)
         now = self._clock.monotonic_seconds()
         if burst is not None and now - burst.since_seconds < FOLD_SECONDS:
