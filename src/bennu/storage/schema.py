@@ -39,6 +39,7 @@ metadata: Final = MetaData(
 ROW_ID: Final[TypeEngine[int]] = BigInteger().with_variant(Integer(), "sqlite")
 SEALED: Final = {"sealed": True}
 PERSONAL: Final = {"personal": True}
+_ROOT: Final = text("parent_id IS NULL")
 # sqlite_autoincrement: row numbers of tables with public ids are never used twice.
 
 
@@ -52,7 +53,6 @@ def _time(name: str, *, nullable: bool = False) -> Column[int]:
 
 
 # --- the database itself -------------------------------------------------------------------
-
 meta = Table(
     "meta",
     metadata,
@@ -69,7 +69,6 @@ security_epoch = Table(
 )
 
 # --- people, groups, authority -------------------------------------------------------------
-
 users = Table(
     "users",
     metadata,
@@ -144,7 +143,6 @@ grants = Table(
 )
 
 # --- ways in -------------------------------------------------------------------------------
-
 sessions = Table(
     "sessions",
     metadata,
@@ -223,7 +221,6 @@ known_addresses = Table(
 )
 
 # --- secret values at rest -----------------------------------------------------------------
-
 #: Random keys for other purposes (audit chain, CSRF, masking), sealed under the secret.
 purpose_keys = Table(
     "purpose_keys",
@@ -263,7 +260,6 @@ secret_sightings = Table(
 )
 
 # --- audit ---------------------------------------------------------------------------------
-
 audit_events = Table(
     "audit_events",
     metadata,
@@ -315,7 +311,6 @@ audit_checkpoints = Table(
 )
 
 # --- traces --------------------------------------------------------------------------------
-
 projects = Table(
     "projects",
     metadata,
@@ -396,13 +391,7 @@ spans = Table(
     Index("ix_spans_project_name", "project_id", "name", "id"),
     Index("ix_spans_project_kind", "project_id", "span_kind", "id"),
     Index("ix_spans_project_status", "project_id", "status_code", "id"),
-    Index(
-        "ix_spans_project_roots",
-        "project_id",
-        "id",
-        sqlite_where=text("parent_id IS NULL"),
-        postgresql_where=text("parent_id IS NULL"),
-    ),
+    Index("ix_spans_project_roots", "project_id", "id", sqlite_where=_ROOT, postgresql_where=_ROOT),
     Index("ix_spans_trace_parent", "trace_row", "parent_id"),
     sqlite_autoincrement=True,
 )
