@@ -134,7 +134,7 @@ def test_acknowledged_spans_survive_a_kill(
     tmp_path: Path, stored_where: dict[str, str], protocol: str
 ) -> None:
     server = StartedServer(tmp_path, stored_where)
-    for cycle in range(2):
+    for cycle in range(4):
         with server:
             sender = Sender(SENDS[protocol](server), cycle)
             sender.run_until(lambda: (time.sleep(0.8), server.kill())[1])
