@@ -21,7 +21,7 @@ VARIABLES: Final = (
     Variable(
         "PHOENIX_MAX_SPANS_QUEUE_BYTES",
         "whole number",
-        str(256 * _MEBIBYTE),
+        str(32 * _MEBIBYTE),
         "Bytes of spans that may wait for their commit.",
     ),
     Variable(
@@ -44,7 +44,7 @@ class TracesSettings:
     """Bounds of the ingest; all are at least 1."""
 
     max_queue_spans: int = 20_000
-    max_queue_bytes: int = 256 * _MEBIBYTE
+    max_queue_bytes: int = 32 * _MEBIBYTE
     max_body_bytes: int = 64 * _MEBIBYTE
     max_decompressed_bytes: int = 128 * _MEBIBYTE
 
@@ -53,7 +53,7 @@ class TracesSettings:
         """Read the bounds."""
         return cls(
             max_queue_spans=env.whole("PHOENIX_MAX_SPANS_QUEUE_SIZE", 20_000, 1, 10_000_000),
-            max_queue_bytes=env.whole("PHOENIX_MAX_SPANS_QUEUE_BYTES", 256 * _MEBIBYTE, 1, 2**40),
+            max_queue_bytes=env.whole("PHOENIX_MAX_SPANS_QUEUE_BYTES", 32 * _MEBIBYTE, 1, 2**40),
             max_body_bytes=env.whole(
                 "PHOENIX_MAX_REQUEST_BODY_BYTES", 64 * _MEBIBYTE, 1, _MOST_BYTES
             ),

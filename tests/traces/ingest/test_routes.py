@@ -10,9 +10,14 @@ import httpx
 import pytest
 import zstandard
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from starlette.types import Receive, Scope, Send
 
-from bennu.access import VIEWER
+from bennu.access import EVERYBODY, VIEWER, Caller
+from bennu.httpio.dispatch import application_of
+from bennu.httpio.request import CALLER
 from bennu.storage.database import Database
+from bennu.traces.ingest.buffer import IngestBuffer
+from bennu.traces.ingest.routes import export_routes
 from bennu.traces.projects.store import project_rows_named
 from bennu.traces.settings import TracesSettings
 from fakes.exports import PROTOBUF, export_request
@@ -218,3 +223,26 @@ async def test_who_may(client: httpx.AsyncClient, door: Any, database: Database)
     assert (await export(client, export_request(4))).status_code == 403
     assert await database.read(lambda c: project_rows_named(c, ["new"])) == {}
     assert await names(client, "mine") == ["span 1", "span 2"]
+
+
+async def test_a_body_that_never_ends_gives_its_room_back(
+    buffer: IngestBuffer, traces_settings: TracesSettings
+) -> None:
+    async def dawdling() -> AsyncIterator[bytes]:
+        yield b"\x0a"
+        await asyncio.sleep(20)
+        yield b"\x00"
+
+    (route,) = export_routes(buffer, traces_settings, body_seconds=0.05)
+    app = application_of((route,))
+
+    async def admitted(scope: Scope, receive: Receive, send: Send) -> None:
+        scope[CALLER] = Caller(EVERYBODY)
+        await app(scope, receive, send)
+
+    transport = httpx.ASGITransport(app=admitted)
+    headers = {**PROTOBUF, "content-length": "1000"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as opened:
+        answer = await opened.post("/v1/traces", content=dawdling(), headers=headers)
+    assert (answer.status_code, answer.text) == (503, "The body took too long to arrive")
+    assert buffer.waiting_bytes == 0

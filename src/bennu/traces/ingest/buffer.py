@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
+from msgspec.structs import replace
+
 from bennu.access import Caller, Permission, require
 from bennu.kernel.clock import Clock, to_microseconds
 from bennu.kernel.errors import AppError, DeniedError, UnavailableError
@@ -49,7 +51,7 @@ class OutsideProjectsError(DeniedError):
 class _Submission:
     """One request on its way: what it holds, who sent it, and who waits for the answer."""
 
-    decode: Decode
+    decode: Decode | None
     caller: Caller
     form: str
     only_new: bool
@@ -151,7 +153,7 @@ class IngestBuffer:
             form: content type and encoding; requests of one form have spans of similar size.
 
         Returns:
-            What was decoded; all of its usable spans are on the disk.
+            What was decoded, without the spans, which are on the disk now.
 
         Raises:
             UnavailableError: the queue is full or the database is away; nothing was taken.
@@ -175,7 +177,7 @@ class IngestBuffer:
             room.grow(_payload_bytes(decoded))
             count = decoded.span_count
             return await self._submit(
-                _Submission(lambda: decoded, caller, "", True, 0, count, _future(), decoded)
+                _Submission(None, caller, "", True, 0, count, _future(), decoded)
             )
 
     async def _submit(self, submission: _Submission) -> DecodedExport:
@@ -261,7 +263,9 @@ class IngestBuffer:
             if submission.byte_count and submission.decoded.span_count:
                 size = submission.byte_count / submission.decoded.span_count
                 self._bytes_per_span[submission.form] = size
-            submission.answer.set_result(submission.decoded)
+            # What is stored need not be kept until the answer is written.
+            submission.answer.set_result(replace(submission.decoded, projects=()))
+            submission.decoded = None
 
 
 def _future() -> "asyncio.Future[DecodedExport]":
@@ -283,12 +287,14 @@ def _decode(group: Sequence[_Submission]) -> None:
     for submission in group:
         if spans >= _COMMIT_SPANS or payload >= _COMMIT_PAYLOAD_BYTES:
             return
-        if submission.decoded is None:
+        if submission.decoded is None and submission.decode is not None:
             try:
                 submission.decoded = submission.decode()
             except AppError as error:
                 submission.refusal = error
-                continue
+            submission.decode = None  # lets go of the body
+        if submission.decoded is None:
+            continue
         spans += submission.decoded.span_count
         payload += _payload_bytes(submission.decoded)
 

@@ -3,6 +3,7 @@
 Source: OTLP 1.x, "OTLP/HTTP"; data-plane contract, section 2.1. Decision 6.
 """
 
+import asyncio
 from functools import partial
 from typing import Final
 
@@ -12,7 +13,7 @@ from starlette.responses import Response
 from bennu.access import Permission
 from bennu.httpio.request import caller_of
 from bennu.httpio.route import Route
-from bennu.kernel.errors import TooLargeError, UnsupportedMediaError
+from bennu.kernel.errors import TooLargeError, UnavailableError, UnsupportedMediaError
 from bennu.traces.ingest.acknowledge import json_acknowledgement, protobuf_acknowledgement
 from bennu.traces.ingest.buffer import IngestBuffer, Reservation
 from bennu.traces.ingest.decompress import decompress_body
@@ -21,21 +22,30 @@ from bennu.traces.settings import TracesSettings
 from bennu.traces.spans.model import DecodedExport
 
 _MEDIA_TYPES: Final = (PROTOBUF, JSON)
+#: A body that is announced takes room in the queue, so its sender must not dawdle.
+BODY_SECONDS: Final = 30.0
+TOO_SLOW: Final = "The body took too long to arrive"
 
 
-def export_routes(buffer: IngestBuffer, settings: TracesSettings) -> tuple[Route, ...]:
-    """Return the route that takes traces."""
+def export_routes(
+    buffer: IngestBuffer, settings: TracesSettings, *, body_seconds: float = BODY_SECONDS
+) -> tuple[Route, ...]:
+    """Return the route that takes traces; ``body_seconds`` is how long a body may take."""
 
     async def export(request: Request) -> Response:
         media_type = _media_type_of(request)
         encoding = request.headers.get("content-encoding", "")
         with buffer.reserve() as room:
-            body = await _received_body(request, room, settings.max_body_bytes)
+            try:
+                async with asyncio.timeout(body_seconds):
+                    chunks = await _received_chunks(request, room, settings.max_body_bytes)
+            except TimeoutError:
+                raise UnavailableError(TOO_SLOW) from None
             decoded = None
-            if body:
+            if chunks:
                 decode = partial(
                     _decode,
-                    body,
+                    chunks,
                     media_type,
                     encoding,
                     _header_project(request),
@@ -91,8 +101,12 @@ def _header_project(request: Request) -> str | None:
         return sent
 
 
-async def _received_body(request: Request, room: Reservation, limit_bytes: int) -> bytes:
+async def _received_chunks(request: Request, room: Reservation, limit_bytes: int) -> list[bytes]:
     """Read the body; its bytes are counted before they are kept.
+
+    Returns:
+        The pieces as they came, none of them empty. They are put together only when their turn
+        comes to be decoded: until then a copy would double what waiting requests take.
 
     Raises:
         TooLargeError: it is longer than the limit, as announced or as received.
@@ -109,8 +123,9 @@ async def _received_body(request: Request, room: Reservation, limit_bytes: int) 
         _refuse_longer(received, limit_bytes)
         if received > room.byte_count:
             room.grow(received - room.byte_count)
-        chunks.append(chunk)
-    return b"".join(chunks)
+        if chunk:
+            chunks.append(chunk)
+    return chunks
 
 
 def _refuse_longer(byte_count: int, limit_bytes: int) -> None:
@@ -119,7 +134,11 @@ def _refuse_longer(byte_count: int, limit_bytes: int) -> None:
 
 
 def _decode(
-    body: bytes, media_type: str, encoding: str, header_project: str | None, limit_bytes: int
+    chunks: list[bytes],
+    media_type: str,
+    encoding: str,
+    header_project: str | None,
+    limit_bytes: int,
 ) -> DecodedExport:
-    content = decompress_body(body, encoding, limit_bytes)
+    content = decompress_body(b"".join(chunks), encoding, limit_bytes)
     return decode_export(content, media_type, header_project)
