@@ -1,5 +1,6 @@
 """Batches of spans into traces, sessions and sums. Contract: section 4. Decisions 6, 13."""
 
+import asyncio
 from collections.abc import Sequence
 from random import Random
 from typing import Any
@@ -9,6 +10,7 @@ from sqlalchemy import Table, select, text
 
 from bennu.storage.database import Connection, Database, Lane
 from bennu.storage.schema import spans, trace_sessions, traces
+from bennu.storage.settings import StorageSettings
 from bennu.traces.projects.store import project_rows_made
 from bennu.traces.spans.model import Span
 from bennu.traces.spans.rollups import Sums, rolled_up
@@ -19,6 +21,7 @@ from bennu.traces.spans.store import (
     insert_spans,
     refuse_known_spans,
 )
+from fakes.clock import FrozenClock
 from fakes.spans import SECOND_NS, make_span, span_id, trace_id
 
 
@@ -318,3 +321,31 @@ async def test_a_savepoint_leaves_the_rest_of_the_transaction(
         lambda c: c.execute(text("SELECT count(*) FROM projects WHERE name = 'c'")).scalar_one()
     )
     assert count == 1
+
+
+async def test_two_processes_write_the_same_spans_at_once(
+    store: Store, storage_settings: StorageSettings, clock: FrozenClock
+) -> None:
+    """Exporters repeat what they are not sure of, perhaps at another server of one database."""
+    other_database = Database(storage_settings, clock)
+    await other_database.start()
+    other = Store(other_database, store.projects)
+    try:
+        tree = [
+            make_span(n, trace=n % 5, parent=n - 5 if n > 5 else None, prompt_tokens=1)
+            for n in range(1, 101)
+        ]
+        added = await asyncio.gather(
+            *(
+                writer.add(*tree[start : start + 10])
+                for start in range(0, 100, 10)
+                for writer in (store, other)
+            )
+        )
+    finally:
+        await other_database.stop()
+    assert sum(added) == 100
+    totals = await store.rows(traces)
+    assert [row["span_count"] for row in totals] == [20] * 5
+    cumulative = await store.cumulative()
+    assert [cumulative[span_id(n)].prompt_tokens for n in (1, 6, 96)] == [20, 19, 1]
