@@ -10,5 +10,7 @@ run types "$bin/mypy" src
 run imports "$bin/lint-imports" --no-cache
 run "map of the spec" "$bin/python" tools/check_spec.py
 run sizes "$bin/python" tools/check_sizes.py
+run "test files" "$bin/python" tools/check_mirror.py
+run addresses "$bin/python" tools/check_addresses.py
 run "generated pages" "$bin/python" tools/generate_configuration.py --check
 exit $failed
