@@ -86,14 +86,17 @@ class Authenticator:
 
     async def _verify(self, text: str) -> Principal:
         key = _digest(text)
+        if key not in self._cache:
+            self._readable(key, text)  # what is no credential at all costs no query
         epoch = await self._database.security_epoch()
         known = self._cache.get(key)
         if known is not None and known.epoch == epoch:
             self._refuse_expired(known.expires_at)
+            self._cache.move_to_end(key)
             return known.principal
-        verified = await self._verify_anew(key, text, epoch)
+        self._cache.pop(key, None)
+        verified = await self._verify_anew(self._readable(key, text), epoch)
         self._cache[key] = verified
-        self._cache.move_to_end(key)
         if len(self._cache) > CACHE_SIZE:
             self._cache.popitem(last=False)
         return verified.principal
@@ -102,12 +105,22 @@ class Authenticator:
         if expires_at is not None and to_microseconds(self._clock.now_utc()) >= expires_at:
             raise UnauthenticatedError(EXPIRED, detail="expired credential")
 
-    async def _verify_anew(self, key: bytes, text: str, epoch: int) -> _Verified:
+    def _readable(self, key: bytes, text: str) -> Credential | None:
+        """Return the credential, None for the admin secret; garbage costs no query.
+
+        Raises:
+            UnauthenticatedError: it is neither.
+        """
         if self._admin_digest is not None and equal_in_constant_time(key, self._admin_digest):
-            return _Verified(await self._database.read(_admin_secret_principal), epoch, None)
+            return None
         credential = parse_credential(text)
         if credential is None or credential.kind not in _ACCEPTED:
             raise UnauthenticatedError(INVALID, detail="not a credential of this server")
+        return credential
+
+    async def _verify_anew(self, credential: Credential | None, epoch: int) -> _Verified:
+        if credential is None:
+            return _Verified(await self._database.read(_admin_secret_principal), epoch, None)
         return await self._database.read(lambda c: self._look_up(c, credential, epoch), tiny=True)
 
     def _look_up(self, connection: Connection, credential: Credential, epoch: int) -> _Verified:

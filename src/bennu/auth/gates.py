@@ -3,9 +3,8 @@
 Spec: lines 142-151.
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextvars import ContextVar
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 
 import grpc
@@ -30,8 +29,7 @@ class HttpGate:
 
     def __init__(self, app: AsgiApp, authenticator: Authenticator | None, cookie: str) -> None:
         self._app, self._authenticator = app, authenticator
-        self._cookie = cookie
-        self._cookie_bytes = cookie.encode()
+        self._cookie = cookie.encode()
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
         """Authenticate, then pass the request on."""
@@ -49,24 +47,22 @@ class HttpGate:
     async def _principal(self, scope: Scope) -> Principal:
         if self._authenticator is None:
             return EVERYBODY
-        authorization: list[str] = []
-        cookie = ""
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                authorization.append(value.decode("latin-1"))
-            elif name == b"cookie" and self._cookie_bytes in value:
-                cookie = self._access_cookie(value.decode("latin-1"))
+        headers = scope["headers"]
+        authorization = tuple(v.decode("latin-1") for n, v in headers if n == b"authorization")
+        cookie = "" if authorization else self._access_cookie(headers)
         if not authorization and not cookie:
             return NOBODY
-        presented = Presented(tuple(authorization), cookie)
-        return await self._authenticator.authenticate(presented) or NOBODY
+        return await self._authenticator.authenticate(Presented(authorization, cookie)) or NOBODY
 
-    def _access_cookie(self, header: str) -> str:
-        try:
-            morsel = SimpleCookie(header).get(self._cookie)
-        except CookieError:
-            return ""
-        return "" if morsel is None else morsel.value
+    def _access_cookie(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        """Return the access cookie; the first of that name, which has the longest path."""
+        for name, value in headers:
+            if name == b"cookie" and self._cookie in value:
+                for pair in value.split(b";"):
+                    key, _, text = pair.partition(b"=")
+                    if key.strip() == self._cookie:
+                        return text.strip().decode("latin-1")
+        return ""
 
 
 class GrpcGate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
@@ -82,7 +78,7 @@ class GrpcGate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         """
         handler = await continuation(details)
         if handler is None or handler.unary_unary is None:
-            return handler
+            return None  # UNIMPLEMENTED: what this gate cannot check stays closed
         inner = handler.unary_unary
 
         async def checked(request: Any, context: Any) -> Any:  # noqa: ANN401 - grpc has no types
@@ -117,6 +113,8 @@ class GrpcGate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         principal = await self._authenticator.authenticate(Presented(authorization))
         if principal is None:
             raise UnauthenticatedError("Invalid token", detail="no credential")
+        if principal.must_change_password:
+            raise DeniedError("The password must be changed first")
         return principal
 
 

@@ -22,12 +22,15 @@ from bennu.kernel.errors import UnauthenticatedError
 from bennu.kernel.ids import global_id
 from bennu.kernel.secret import Secret
 from bennu.storage.database import Database
+from bennu.storage.epoch import hold_security_epoch
 from bennu.users.model import USER, AuthMethod, User
-from bennu.users.store import find_user_by_email, update_user
+from bennu.users.store import find_user, find_user_by_email, update_user
 
 FAILURE_BOUNDARY_SECONDS: Final = 0.25
 WRONG: Final = "Invalid email and/or password"
 MISSING: Final = "Email and password required"
+#: A second look when the hash was renewed or sealed anew while the password was checked.
+_ATTEMPTS: Final = 2
 
 
 class LocalSignIn:
@@ -57,10 +60,15 @@ class LocalSignIn:
             raise UnauthenticatedError(MISSING, detail="missing e-mail or password")
         began = self._clock.monotonic_seconds()
         address = email.strip().lower()
-        user = await self._database.read(lambda c: find_user_by_email(c, address), tiny=True)
-        reason = await self._reason_to_refuse(user, password)
-        if user is not None and not reason:
-            return await self._open(user, password, caller)
+        for _ in range(_ATTEMPTS):
+            user = await self._database.read(lambda c: find_user_by_email(c, address), tiny=True)
+            reason = await self._reason_to_refuse(user, password)
+            if user is None or reason:
+                break
+            pair = await self._open(user, password, caller)
+            if pair is not None:
+                return pair
+            reason = "changed_meanwhile"
         await self._note_failure(user, reason, caller)
         elapsed = self._clock.monotonic_seconds() - began
         await asyncio.sleep(max(0.0, FAILURE_BOUNDARY_SECONDS - elapsed))
@@ -84,13 +92,18 @@ class LocalSignIn:
         event = AuditEvent(EventName.SIGN_IN_FAILED, Outcome.FAILED, reason, target)
         await self._audit.note(event, caller)
 
-    async def _open(self, user: User, password: Secret, caller: Caller) -> TokenPair:
+    async def _open(self, user: User, password: Secret, caller: Caller) -> TokenPair | None:
+        """Open the session; None when the account was changed while its password was checked."""
         known = self._cipher.open(user.password_hash or "").decode()
         renewed = None
         if self._passwords.is_outdated(known):
             renewed = await self._passwords.hash(password)
 
-        def work(connection: Connection) -> TokenPair:
+        def work(connection: Connection) -> TokenPair | None:
+            hold_security_epoch(connection)
+            current = find_user(connection, user.row_id)
+            if current is None or not current.active or current.password_hash != user.password_hash:
+                return None
             session_id, pair = self._sessions.open_session(
                 connection, user.row_id, "password", caller
             )

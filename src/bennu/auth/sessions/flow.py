@@ -32,6 +32,7 @@ from bennu.auth.sessions.store import (
     insert_credential,
     insert_session,
     session_started_at,
+    sweep_credentials,
     touch_session,
 )
 from bennu.auth.settings import AuthSettings
@@ -41,7 +42,7 @@ from bennu.kernel.errors import UnauthenticatedError
 from bennu.kernel.ids import Entropy, equal_in_constant_time, global_id
 from bennu.kernel.secret import Secret
 from bennu.storage.database import Database
-from bennu.storage.epoch import move_security_epoch
+from bennu.storage.epoch import hold_security_epoch, move_security_epoch
 
 GRACE: Final = timedelta(seconds=20)
 SESSION: Final = "Session"
@@ -133,6 +134,8 @@ class Sessions:
         self, connection: Connection, credential: Credential, caller: Caller
     ) -> TokenPair | UnauthenticatedError:
         """Refresh in one transaction; a refusal is returned, so that what it ended is kept."""
+        # Two tabs that wake up together must get one successor, also in two processes.
+        hold_security_epoch(connection)
         row = find_bearer(connection, credential.lookup)
         invalid = UnauthenticatedError("Invalid refresh token", detail="unknown refresh token")
         if row is None or row.session_id is None or row.user_id is None:
@@ -187,6 +190,7 @@ class Sessions:
         credential = parse_credential(refresh) if refresh else None
 
         def work(connection: Connection) -> None:
+            hold_security_epoch(connection)
             session_id = caller.principal.session_id
             if session_id is None and credential is not None:
                 row = find_bearer(connection, credential.lookup)
@@ -200,6 +204,11 @@ class Sessions:
 
         if caller.principal.session_id is not None or credential is not None:
             await self._database.write(work)
+
+    async def sweep_expired_sessions(self) -> int:
+        """Delete what is past its time; return how much. Nobody could use it any more."""
+        now = self._now()
+        return await self._database.write(lambda c: sweep_credentials(c, now))
 
     def _now(self) -> int:
         return to_microseconds(self._clock.now_utc())

@@ -153,9 +153,12 @@ def delete_session(connection: Connection, session_id: int) -> bool:
 
 
 def sweep_credentials(connection: Connection, now: int) -> int:
-    """Delete sessions and credentials that are past their time; return how many."""
+    """Delete sessions and credentials that are past their time; return how many.
+
+    API keys stay: their owners want to see which have expired.
+    """
     swept = connection.execute(delete(sessions).where(sessions.c.expires_at < now)).rowcount
     statement = delete(credentials).where(
         credentials.c.expires_at < now, credentials.c.api_key_id.is_(None)
     )
-    return swept + connection.execute(statement.where(credentials.c.kind == "at")).rowcount
+    return swept + connection.execute(statement).rowcount
