@@ -156,7 +156,7 @@ def _filter_of(values: Mapping[str, Any]) -> SpanFilter:
     parent_id = None
     if parent is not None:
         parent_id = b"" if parent == _ROOTS else _id_bytes(parent, 8)
-        if parent_id is None or (not parent_id and parent != _ROOTS):
+        if parent_id is None:
             span_ids = ()
     if len(values["attribute"]) > MOST_ATTRIBUTE_FILTERS:
         raise InvalidError(f"At most {MOST_ATTRIBUTE_FILTERS} attribute filters are allowed")
@@ -164,9 +164,7 @@ def _filter_of(values: Mapping[str, Any]) -> SpanFilter:
         trace_ids=trace_ids,
         span_ids=span_ids,
         parent_id=parent_id,
-        names=tuple(name for name in values["name"] if "\x00" not in name)
-        if values["name"]
-        else None,
+        names=values["name"] or None,
         span_kinds=_known("span_kind", values["span_kind"], sorted(SPAN_KINDS)),
         status_codes=_known("status_code", values["status_code"], STATUS_CODES),
         from_ns=_nanoseconds(values["start_time"]),
