@@ -109,7 +109,7 @@ class Application:
             *local_routes(local, cookies, is_enabled=not settings.auth.basic_auth_disabled),
             *session_routes(sessions, cookies),
             *api_key_routes(keys),
-            *user_routes(users),
+            *user_routes(users, cookies.delete_on),
             *stored_settings_routes(stored),
             *audit_routes(database, self._audit),
             *discovery_routes(lambda: self.routes),

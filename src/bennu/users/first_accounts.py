@@ -13,6 +13,7 @@ from bennu.kernel.clock import Clock, to_microseconds
 from bennu.kernel.ids import global_id
 from bennu.kernel.secret import Secret
 from bennu.storage.database import Database
+from bennu.storage.epoch import hold_security_epoch
 from bennu.users.model import (
     FIRST_ADMIN_EMAIL,
     FIRST_ADMIN_NAME,
@@ -51,7 +52,8 @@ class FirstAccounts:
         Args:
             password: the first admin's, good for one thing: changing it. None while
                 authentication is off: nobody could be told, so no admin is made yet.
-            admins: further admins as (user name, e-mail); they set a password by a reset.
+            admins: further admins as (user name, e-mail); they set a password by a reset. Made
+                only together with or after the first admin, who lets everybody else in.
 
         Returns:
             Whether the first admin was made just now.
@@ -59,6 +61,8 @@ class FirstAccounts:
         hashed = None if password is None else await self._passwords.hash(password)
 
         def work(connection: Connection) -> bool:
+            # Two servers that start at once on one database make each account once.
+            hold_security_epoch(connection)
             now = to_microseconds(self._clock.now_utc())
             if find_system_user(connection) is None:
                 self._insert_account(connection, SYSTEM_EMAIL, SYSTEM_NAME, SYSTEM, None, now)
@@ -68,7 +72,7 @@ class FirstAccounts:
                 self._insert_account(
                     connection, FIRST_ADMIN_EMAIL, FIRST_ADMIN_NAME, ADMIN, sealed, now
                 )
-            for username, email in admins:
+            for username, email in admins if hashed is not None else ():
                 if taken_field(connection, email, username) is None:
                     self._insert_account(connection, email, username, ADMIN, None, now)
             return is_first

@@ -17,6 +17,7 @@ from bennu.kernel.errors import (
     ConflictError,
     DeniedError,
     FieldProblem,
+    InvalidError,
     MalformedError,
     NotFoundError,
     SchemaError,
@@ -24,12 +25,14 @@ from bennu.kernel.errors import (
 from bennu.kernel.ids import global_id, row_id_of
 from bennu.kernel.secret import Secret
 from bennu.storage.database import Database
-from bennu.storage.epoch import move_security_epoch
+from bennu.storage.epoch import hold_security_epoch, move_security_epoch
 from bennu.users.model import (
     USER,
     AuthMethod,
+    NewUser,
     PasswordKeeper,
     User,
+    UserChange,
     clean_email,
     clean_username,
 )
@@ -49,29 +52,6 @@ from bennu.users.store import (
 
 WRONG_CURRENT_PASSWORD: Final = "The current password is not right"  # noqa: S105 - a text
 LAST_ADMIN: Final = "The last admin cannot be removed, demoted or deactivated"
-
-
-@dataclass(frozen=True, slots=True)
-class NewUser:
-    """What a caller gives to make a user; ``role`` in any case."""
-
-    email: str
-    username: str
-    role: str
-    auth_method: str = AuthMethod.LOCAL
-    password: Secret | None = None
-    client_id: str | None = None
-    subject: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class UserChange:
-    """What a caller wants changed; None leaves a field as it is."""
-
-    role: str | None = None
-    username: str | None = None
-    password: Secret | None = None
-    active: bool | None = None
 
 
 @dataclass(slots=True)
@@ -107,11 +87,12 @@ class Users:
         """Return the user of a public id.
 
         Raises:
+            InvalidError: it is no public id of a user.
             NotFoundError: there is none.
         """
         row_id = row_id_of(identifier, USER)
         if row_id is None:
-            raise NotFoundError("User not found")
+            raise InvalidError("Invalid user id")
         found = await self._database.read(lambda c: find_user(c, row_id), tiny=True)
         if found is None:
             raise NotFoundError("User not found")
@@ -150,6 +131,7 @@ class Users:
             hashed = await self._passwords.hash(new.password)
 
         def work(connection: Connection) -> User:
+            hold_security_epoch(connection)
             role = self._role_for(connection, caller, new.role)
             taken = taken_field(connection, email, username)
             if taken is not None:
@@ -184,18 +166,22 @@ class Users:
 
         Raises:
             NotFoundError: there is no such user.
-            DeniedError: the system user, one's own role, or a role above one's own.
+            DeniedError: the system user, one's own role or password, somebody who may do more
+                than the caller, or a role above one's own.
             ConflictError: the name is taken, or it is the last admin.
         """
         user = await self.get_user(identifier)
+        _refuse_system(user)
+        hashed = None
         if change.password is not None:
-            _require_local(user)
-            self._passwords.check_new(change.password, user.email or "", user.username)
-        hashed = None if change.password is None else await self._passwords.hash(change.password)
+            if user.row_id == caller.principal.user_id:
+                raise DeniedError("One's own password is changed with PATCH /v1/user")
+            hashed = await self._hash_of_new(user, change.password)
 
         def work(connection: Connection) -> User:
+            move_security_epoch(connection)
             current = _found(find_user(connection, user.row_id))
-            _refuse_system(current)
+            _refuse_above(connection, caller, current)
             changes = self._planned(connection, caller, current, change)
             if hashed is not None:
                 changes.values |= {
@@ -250,7 +236,6 @@ class Users:
             set_role(connection, current.row_id, changes.after["role"])
         if changes.after.keys() & {"role", "active", "password_needs_reset"}:
             end_sessions_of(connection, current.row_id)
-        move_security_epoch(connection)
         name = EventName.ROLE_ASSIGNED if "role" in changes.after else EventName.USER_CHANGED
         event = AuditEvent(
             name,
@@ -280,11 +265,14 @@ class Users:
             hashed = await self._checked_own_password(user, current_password, change.password)
 
         def work(connection: Connection) -> User:
+            move_security_epoch(connection)
             current = _found(find_user(connection, user.row_id))
             changes = _Changes()
             self._plan_username(connection, current, change.username, changes)
             if hashed is None:
                 return self._apply(connection, caller, current, changes)
+            if current.password_hash != user.password_hash:
+                raise ConflictError("The password was changed meanwhile; try again")
             now = to_microseconds(self._clock.now_utc())
             changes.values |= {
                 "password_hash": self._cipher.seal(hashed),
@@ -294,10 +282,13 @@ class Users:
             }
             update_user(connection, current.row_id, changes.values)
             end_sessions_of(connection, current.row_id)
-            move_security_epoch(connection)
-            target = _target(current.row_id, current.username)
             changed = _found(find_user(connection, current.row_id))
-            event = AuditEvent(EventName.PASSWORD_CHANGED, target=target)
+            event = AuditEvent(
+                EventName.PASSWORD_CHANGED,
+                target=_target(current.row_id, current.username),
+                before=changes.before or None,
+                after=changes.after or None,
+            )
             self._audit.record(connection, event, caller)
             return changed
 
@@ -307,37 +298,46 @@ class Users:
         self, user: User, current_password: Secret | None, password: Secret
     ) -> str:
         _require_local(user)
-        known = None
-        if user.password_hash is not None:
-            known = self._cipher.open(user.password_hash).decode()
+        known = self._known_hash(user)
         if current_password is None or not await self._passwords.matches(current_password, known):
             raise MalformedError(WRONG_CURRENT_PASSWORD, detail="wrong current password")
-        if password == current_password:
+        return await self._hash_of_new(user, password)
+
+    async def _hash_of_new(self, user: User, password: Secret) -> str:
+        """Return the hash of a password that keeps every rule and is not the one before."""
+        _require_local(user)
+        self._passwords.check_new(password, user.email or "", user.username)
+        if await self._passwords.matches(password, self._known_hash(user)):
             raise SchemaError(
                 FieldProblem(("body", "password"), "The new password must differ from the old one")
             )
-        self._passwords.check_new(password, user.email or "", user.username)
         return await self._passwords.hash(password)
+
+    def _known_hash(self, user: User) -> str | None:
+        if user.password_hash is None:
+            return None
+        return self._cipher.open(user.password_hash).decode()
 
     async def delete_user(self, caller: Caller, identifier: str) -> None:
         """Delete an account with its sessions and keys; traces and annotations stay.
 
         Raises:
             NotFoundError: there is no such user.
-            DeniedError: it is the system user, or the caller.
+            DeniedError: it is the system user, the caller, or somebody who may do more.
             ConflictError: it is the last admin.
         """
         user = await self.get_user(identifier)
+        _refuse_system(user)
 
         def work(connection: Connection) -> None:
+            move_security_epoch(connection)
             current = _found(find_user(connection, user.row_id))
-            _refuse_system(current)
+            _refuse_above(connection, caller, current)
             if current.row_id == caller.principal.user_id:
                 raise DeniedError("Nobody deletes themselves")
             if current.role == ADMIN:
                 _keep_one_admin(connection, current)
             delete_user_row(connection, current.row_id)
-            move_security_epoch(connection)
             event = AuditEvent(
                 EventName.USER_DELETED,
                 target=_target(current.row_id, current.username),
@@ -373,6 +373,13 @@ def _found(user: User | None) -> User:
 def _refuse_system(user: User) -> None:
     if user.is_system:
         raise DeniedError("The system user cannot be changed or deleted")
+
+
+def _refuse_above(connection: Connection, caller: Caller, user: User) -> None:
+    """Nobody gets hold of an account that may do more than they may, by a new password say."""
+    theirs = permissions_of_role(connection, user.role) or frozenset()
+    if not theirs <= caller.principal.permissions:
+        raise DeniedError("Nobody changes an account above their own", detail="target above caller")
 
 
 def _require_local(user: User) -> None:

@@ -43,6 +43,29 @@ class User:
     updated_at: int
 
 
+@dataclass(frozen=True, slots=True)
+class NewUser:
+    """What a caller gives to make a user; ``role`` in any case."""
+
+    email: str
+    username: str
+    role: str
+    auth_method: str = AuthMethod.LOCAL
+    password: Secret | None = None
+    client_id: str | None = None
+    subject: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UserChange:
+    """What a caller wants changed; None leaves a field as it is."""
+
+    role: str | None = None
+    username: str | None = None
+    password: Secret | None = None
+    active: bool | None = None
+
+
 class PasswordKeeper(Protocol):
     """What users need of passwords: rules, hashing and checking."""
 

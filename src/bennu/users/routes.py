@@ -1,5 +1,6 @@
 """The REST interface of users."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -14,8 +15,8 @@ from bennu.httpio.route import Door, Query, Route
 from bennu.kernel.errors import FieldProblem, InvalidError, MalformedError, SchemaError
 from bennu.kernel.ids import global_id, row_id_of
 from bennu.kernel.secret import Secret
-from bennu.users.flow import NewUser, UserChange, Users
-from bennu.users.model import USER, AuthMethod, User
+from bennu.users.flow import Users
+from bennu.users.model import USER, AuthMethod, NewUser, User, UserChange
 
 LIST_QUERY: Final = (
     Query("cursor", meaning="Where the page starts: next_cursor of the page before"),
@@ -95,8 +96,8 @@ def page_start(cursor: object, kind: str) -> int | None:
 class _UserHandlers:
     """Decode, call the flow, encode."""
 
-    def __init__(self, users: Users) -> None:
-        self._users = users
+    def __init__(self, users: Users, forget_session: Callable[[Response], None]) -> None:
+        self._users, self._forget_session = users, forget_session
 
     async def own(self, request: Request) -> Response:
         """The account that the caller acts for."""
@@ -112,7 +113,10 @@ class _UserHandlers:
         current = None if body.current_password is None else Secret(body.current_password)
         change = UserChange(username=body.username, password=_secret(body.password))
         user = await self._users.change_own_account(caller_of(request), current, change)
-        return json_answer({"data": user_json(user)})
+        answer = json_answer({"data": user_json(user)})
+        if change.password is not None:
+            self._forget_session(answer)
+        return answer
 
     async def listing(self, request: Request) -> Response:
         """All users, newest first."""
@@ -150,9 +154,14 @@ class _UserHandlers:
         return empty_answer()
 
 
-def user_routes(users: Users) -> tuple[Route, ...]:
-    """Return the routes of accounts."""
-    handlers = _UserHandlers(users)
+def user_routes(users: Users, forget_session: Callable[[Response], None]) -> tuple[Route, ...]:
+    """Return the routes of accounts.
+
+    Args:
+        users: the flows.
+        forget_session: deletes the cookies of the sessions that a new password has ended.
+    """
+    handlers = _UserHandlers(users, forget_session)
     return (*_own_account_routes(handlers), *_account_routes(handlers))
 
 
