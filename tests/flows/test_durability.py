@@ -54,6 +54,12 @@ class Sender:
         for thread in threads:
             thread.join(30)
 
+    def wait_until_acknowledged(self, count: int = 20, seconds: float = 30) -> None:
+        """Wait until so many exports were acknowledged, however busy the machine is."""
+        deadline = time.monotonic() + seconds
+        while len(self.acknowledged) < count and time.monotonic() < deadline:
+            time.sleep(0.01)
+
     def _run(self) -> None:
         while not self._stop.is_set():
             with self._lock:
@@ -137,7 +143,7 @@ def test_acknowledged_spans_survive_a_kill(
     for cycle in range(4):
         with server:
             sender = Sender(SENDS[protocol](server), cycle)
-            sender.run_until(lambda: (time.sleep(0.8), server.kill())[1])
+            sender.run_until(lambda: (sender.wait_until_acknowledged(), server.kill())[1])
             server.start()
             check_nothing_lost(server, sender)
 
@@ -151,7 +157,7 @@ def test_acknowledged_spans_survive_many_kills(
     for cycle in range(10):
         with server:
             sender = Sender(SENDS[protocol](server), cycle)
-            sender.run_until(lambda: (time.sleep(0.5), server.kill())[1])
+            sender.run_until(lambda: (sender.wait_until_acknowledged(), server.kill())[1])
             server.start()
             check_nothing_lost(server, sender)
 
@@ -163,7 +169,7 @@ def test_sigterm_loses_nothing_and_ends_within_ten_seconds(tmp_path: Path, proto
         ended: list[tuple[int, float]] = []
 
         def terminate() -> None:
-            time.sleep(0.8)
+            sender.wait_until_acknowledged()
             ended.append(server.terminate())
 
         sender.run_until(terminate)
