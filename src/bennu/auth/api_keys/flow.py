@@ -29,20 +29,28 @@ from bennu.auth.api_keys.store import (
     project_rows,
 )
 from bennu.auth.credential import CredentialKind, make_credential
-from bennu.auth.sessions.store import insert_credential
+from bennu.auth.sessions.store import insert_credential, session_exists
 from bennu.auth.settings import AuthSettings
 from bennu.encryption.cipher import Cipher
 from bennu.kernel.clock import Clock, to_microseconds
-from bennu.kernel.errors import DeniedError, FieldProblem, NotFoundError, SchemaError
+from bennu.kernel.errors import (
+    DeniedError,
+    FieldProblem,
+    InvalidError,
+    NotFoundError,
+    SchemaError,
+    UnauthenticatedError,
+)
 from bennu.kernel.ids import Entropy, global_id, row_id_of
 from bennu.kernel.secret import Secret
 from bennu.storage.database import Database
-from bennu.storage.epoch import move_security_epoch
+from bennu.storage.epoch import hold_security_epoch, move_security_epoch
 from bennu.users.store import permissions_of_role
 
 KEYS_CANNOT: Final = "API keys cannot create API keys"
 KIND_NAMES: Final = {USER_KEYS: "UserApiKey", SYSTEM_KEYS: "SystemApiKey"}
 _NAME_LIMIT: Final = 256
+_DESCRIPTION_LIMIT: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +116,7 @@ class ApiKeys:
         return await self._create(caller, new, SYSTEM_KEYS)
 
     async def _create(self, caller: Caller, new: NewApiKey, kind: str) -> MadeApiKey:
-        name = _clean_name(new.name)
+        name, description = _clean_name(new.name), _clean_description(new.description)
         expires_at = self._expiry(new.expires_at)
         is_user = kind == USER_KEYS
         credential = make_credential(
@@ -116,9 +124,12 @@ class ApiKeys:
         )
 
         def work(connection: Connection) -> MadeApiKey:
+            hold_security_epoch(connection)
+            _refuse_ended_session(connection, caller)
             now = to_microseconds(self._clock.now_utc())
             role = None if is_user else _clean_role(connection, caller, new.role)
-            permissions = _clean_permissions(caller, new.permissions)
+            allowed = None if role is None else permissions_of_role(connection, role)
+            permissions = _clean_permissions(caller, new.permissions, allowed)
             restricted = _clean_projects(connection, new.projects)
             owner = caller.principal.user_id if is_user else None
             values = {
@@ -126,7 +137,7 @@ class ApiKeys:
                 "user_id": owner,
                 "created_by": caller.principal.user_id,
                 "name": name,
-                "description": new.description,
+                "description": description,
                 "permissions": permissions,
                 "projects": ids_json(restricted),
                 "created_at": now,
@@ -188,20 +199,23 @@ class ApiKeys:
 
         Raises:
             DeniedError: a key asked.
+            InvalidError: it is no public id of such a key.
             NotFoundError: there is no such key, or it is another user's.
         """
         principal = caller.principal
         if principal.kind in {PrincipalKind.USER_KEY, PrincipalKind.SYSTEM_KEY}:
             raise DeniedError("API keys cannot delete API keys", detail="not a session")
         row_id = row_id_of(identifier, KIND_NAMES[kind])
+        if row_id is None:
+            raise InvalidError("Invalid API key id")
 
         def work(connection: Connection) -> None:
-            key = None if row_id is None else find_api_key(connection, kind, row_id)
+            move_security_epoch(connection)
+            key = find_api_key(connection, kind, row_id)
             is_own = key is not None and key.user_id == principal.user_id
             if key is None or not (is_own or principal.may(Permission.API_KEYS_MANAGE)):
                 raise NotFoundError("API key not found")
             delete_api_key_row(connection, key.row_id)
-            move_security_epoch(connection)
             event = AuditEvent(
                 EventName.API_KEY_REVOKED, target=Target("api_key", identifier, key.name)
             )
@@ -219,6 +233,24 @@ def _clean_name(text: str) -> str:
     return name
 
 
+def _clean_description(text: str | None) -> str | None:
+    if text is not None and len(text) > _DESCRIPTION_LIMIT:
+        raise SchemaError(
+            FieldProblem(
+                ("body", "data", "description"),
+                f"Input should be at most {_DESCRIPTION_LIMIT} characters",
+            )
+        )
+    return text
+
+
+def _refuse_ended_session(connection: Connection, caller: Caller) -> None:
+    """Make no key for a session that was ended while its request was on the way."""
+    session_id = caller.principal.session_id
+    if session_id is not None and not session_exists(connection, session_id):
+        raise UnauthenticatedError("Invalid token", detail="the session has ended")
+
+
 def _clean_role(connection: Connection, caller: Caller, role: str | None) -> str:
     name = SYSTEM if role is None else role
     name = name.upper() if permissions_of_role(connection, name.upper()) is not None else name
@@ -230,7 +262,9 @@ def _clean_role(connection: Connection, caller: Caller, role: str | None) -> str
     return name
 
 
-def _clean_permissions(caller: Caller, names: Sequence[str] | None) -> str | None:
+def _clean_permissions(
+    caller: Caller, names: Sequence[str] | None, of_role: frozenset[Permission] | None
+) -> str | None:
     if names is None:
         return None
     known = {str(permission) for permission in Permission}
@@ -246,6 +280,14 @@ def _clean_permissions(caller: Caller, names: Sequence[str] | None) -> str | Non
     wanted = frozenset(Permission(name) for name in names)
     if not wanted <= caller.principal.permissions:
         raise DeniedError("Nobody gives more than they may do", detail="permissions above own")
+    if of_role is not None and not wanted <= of_role:
+        raise SchemaError(
+            FieldProblem(
+                ("body", "data", "permissions"),
+                "Input should be permissions that the key's role has",
+                seen=sorted(wanted - of_role),
+            )
+        )
     return json.dumps(sorted(wanted))
 
 

@@ -11,6 +11,7 @@ import hmac
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
+from itertools import pairwise
 from typing import Final
 
 from argon2 import PasswordHasher
@@ -25,6 +26,9 @@ _MEMORY_KIBIBYTES: Final = 19_456
 _ROUNDS: Final = 2
 _FEWEST_CHARACTERS: Final = 3
 _SPECIAL: Final = frozenset("!@#$%^&*()_+")
+_AROUND: Final = "0123456789!@#$%^&*()_+-.,;:?= "
+#: Digits and signs that stand for letters; 1 is an i to some and an l to others.
+_SWAPS: Final = tuple(str.maketrans("@4830$57!1", f"aabeosst{letters}") for letters in ("ii", "il"))
 #: Of an unknown user the same work is done on this hash, so that time tells nothing.
 _NOBODYS: Final = (
     "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$"
@@ -67,7 +71,8 @@ class Passwords:
             return f"The password must have at most {MAX_LENGTH} characters"
         if is_common(text, self._common):
             return "The password is one of the most common ones; choose another"
-        if any(word and text.lower() == word.lower() for word in words):
+        parts = {part for word in words for part in (word.lower(), *word.lower().split("@"))}
+        if simple_forms(text) & parts:
             return "The password must not be the name or the address of its user"
         if self._is_strict and not _has_every_kind(text):
             return (
@@ -118,10 +123,34 @@ def normal_form(text: str) -> str:
 
 
 def is_common(text: str, common: frozenset[str]) -> bool:
-    """Whether a password, or what is left without digits and signs around it, is a common one."""
+    """Whether a password is a common one, a simple variation of one, or a run like ``abcdef``."""
+    if len(set(text)) < _FEWEST_CHARACTERS or _is_run(text):
+        return True
+    return not common.isdisjoint(simple_forms(text))
+
+
+def simple_forms(text: str) -> frozenset[str]:
+    """Return what guessing programs reduce a password to before they look it up.
+
+    That is: in lower case, without digits and signs around it, said once instead of repeated,
+    with letters for the digits and signs that stand for them (``p@ssw0rd``).
+    """
     lower = text.lower()
-    core = lower.strip("0123456789!@#$%^&*()_+-.,;:?= ")
-    return lower in common or core in common or len(set(lower)) < _FEWEST_CHARACTERS
+    core = lower.strip(_AROUND)
+    plain = {lower, core, _said_once(lower), _said_once(core)}
+    forms = plain | {form.translate(swap) for form in plain for swap in _SWAPS}
+    return frozenset(forms - {""})
+
+
+def _said_once(text: str) -> str:
+    """Return the shortest part that the text repeats, the text itself if it repeats none."""
+    return text[: (text + text).find(text, 1)] if text else ""
+
+
+def _is_run(text: str) -> bool:
+    """Whether each character follows the one before, upwards or downwards, 0 after 9."""
+    steps = {(ord(b) - ord(a)) % (10 if text.isdecimal() else 0x110000) for a, b in pairwise(text)}
+    return len(steps) == 1 and steps <= {1, 9, 0x10FFFF}
 
 
 def _has_every_kind(text: str) -> bool:
@@ -134,6 +163,9 @@ def _has_every_kind(text: str) -> bool:
 
 
 def _matches_imported(text: str, known: str) -> bool:
-    _, salt, digest = known.split("$")
-    made = hashlib.pbkdf2_hmac("sha256", text.encode(), bytes.fromhex(salt), _IMPORTED_ROUNDS)
-    return hmac.compare_digest(made, bytes.fromhex(digest))
+    try:
+        salt, digest = (bytes.fromhex(part) for part in known.removeprefix(_IMPORTED).split("$"))
+    except ValueError:
+        return False
+    made = hashlib.pbkdf2_hmac("sha256", text.encode(), salt, _IMPORTED_ROUNDS)
+    return hmac.compare_digest(made, digest)

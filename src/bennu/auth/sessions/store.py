@@ -147,6 +147,12 @@ def session_started_at(connection: Connection, session_id: int) -> int:
     return int(connection.execute(statement).scalar_one())
 
 
+def session_exists(connection: Connection, session_id: int) -> bool:
+    """Whether a session was not ended yet."""
+    statement = select(sessions.c.id).where(sessions.c.id == session_id)
+    return connection.execute(statement).first() is not None
+
+
 def delete_session(connection: Connection, session_id: int) -> bool:
     """End a session; its credentials go with it. False when it was over already."""
     return connection.execute(delete(sessions).where(sessions.c.id == session_id)).rowcount == 1
