@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -126,6 +127,11 @@ def check_nothing_lost(server: StartedServer, sender: Sender) -> None:
     assert expected <= set(found), f"{len(expected - set(found))} acknowledged spans are lost"
 
 
+def kill_amid(sender: Sender, server: StartedServer) -> None:
+    sender.wait_until_acknowledged()
+    server.kill()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def stored_where(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     if request.param == "sqlite":
@@ -143,7 +149,7 @@ def test_acknowledged_spans_survive_a_kill(
     for cycle in range(4):
         with server:
             sender = Sender(SENDS[protocol](server), cycle)
-            sender.run_until(lambda: (sender.wait_until_acknowledged(), server.kill())[1])
+            sender.run_until(partial(kill_amid, sender, server))
             server.start()
             check_nothing_lost(server, sender)
 
@@ -157,7 +163,7 @@ def test_acknowledged_spans_survive_many_kills(
     for cycle in range(10):
         with server:
             sender = Sender(SENDS[protocol](server), cycle)
-            sender.run_until(lambda: (sender.wait_until_acknowledged(), server.kill())[1])
+            sender.run_until(partial(kill_amid, sender, server))
             server.start()
             check_nothing_lost(server, sender)
 
