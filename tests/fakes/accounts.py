@@ -1,0 +1,156 @@
+"""Accounts, sessions and keys over one database and one clock, wired as the application does."""
+
+import httpx
+from sqlalchemy import Connection, select
+
+from bennu.access import ADMIN, BUILT_IN_ROLES, Caller, Principal, PrincipalKind
+from bennu.audit.log import AuditLog
+from bennu.auth.api_keys.flow import ApiKeys
+from bennu.auth.api_keys.routes import api_key_routes
+from bennu.auth.authenticate import Authenticator, Presented
+from bennu.auth.gates import HttpGate
+from bennu.auth.local.flow import LocalSignIn
+from bennu.auth.local.passwords import Passwords
+from bennu.auth.local.routes import local_routes
+from bennu.auth.sessions.cookies import SessionCookies
+from bennu.auth.sessions.flow import Sessions, TokenPair
+from bennu.auth.sessions.routes import session_routes
+from bennu.auth.settings import AuthSettings
+from bennu.encryption.cipher import Cipher, Keyring
+from bennu.encryption.vault import Vault
+from bennu.httpio.dispatch import application_of
+from bennu.httpio.frame import RequestFrame
+from bennu.kernel.clock import to_microseconds
+from bennu.kernel.errors import UnauthenticatedError
+from bennu.kernel.ids import SystemEntropy
+from bennu.kernel.secret import Secret
+from bennu.storage.database import Database
+from bennu.storage.schema import audit_events
+from bennu.users.flow import Users
+from bennu.users.model import User
+from bennu.users.routes import user_routes
+from bennu.users.store import find_user, insert_user
+from fakes.clock import FrozenClock
+
+KEYRING = Keyring.from_secrets(Secret("0123456789abcdef0123456789abcdef"))
+CIPHER = Cipher(KEYRING)
+ADMIN_SECRET = Secret("fedcba9876543210fedcba9876543210")
+STRANGER = Caller(Principal(PrincipalKind.ANONYMOUS), "192.0.2.1", "tests", "request-1")
+#: Somebody who may do everything and is none of the accounts.
+OPERATOR = Caller(
+    Principal(
+        PrincipalKind.ADMIN_SECRET, "operator", role=ADMIN, permissions=BUILT_IN_ROLES[ADMIN]
+    ),
+    "192.0.2.2",
+)
+PASSWORD = Secret("correct horse battery")
+SETTINGS = AuthSettings(enabled=True, admin_secret=ADMIN_SECRET)
+
+
+class Accounts:
+    """Everything of ``auth`` and ``users`` that a test may need."""
+
+    def __init__(
+        self, database: Database, clock: FrozenClock, settings: AuthSettings = SETTINGS
+    ) -> None:
+        entropy = SystemEntropy()
+        self.database, self.clock, self.settings = database, clock, settings
+        self.audit = AuditLog(database, clock, entropy, Vault(CIPHER, clock, entropy))
+        self.passwords = Passwords(settings, frozenset({"password"}))
+        self.sessions = Sessions(database, clock, entropy, CIPHER, self.audit, settings)
+        self.authenticator = Authenticator(database, clock, CIPHER, settings)
+        self.keys = ApiKeys(database, clock, entropy, CIPHER, self.audit, settings)
+        self.users = Users(database, clock, CIPHER, self.audit, self.passwords)
+        self.cookies = SessionCookies(settings)
+        self.local = LocalSignIn(database, clock, CIPHER, self.audit, self.passwords, self.sessions)
+        self.routes = (
+            *local_routes(self.local, self.cookies, is_enabled=True),
+            *session_routes(self.sessions, self.cookies),
+            *api_key_routes(self.keys),
+            *user_routes(self.users, self.cookies.delete_on),
+        )
+
+    async def add_user(
+        self,
+        username: str = "ada",
+        role: str = "MEMBER",
+        *,
+        password: Secret | str | None = None,
+        auth_method: str = "LOCAL",
+        active: bool = True,
+        must_change: bool = False,
+    ) -> User:
+        """Add an account; ``password`` may be a hash in plain text."""
+        if isinstance(password, Secret):
+            password = await self.passwords.hash(password)
+        now = to_microseconds(self.clock.now_utc())
+        values = {
+            "email": f"{username}@example.com",
+            "username": username,
+            "auth_method": auth_method,
+            "password_hash": None if password is None else CIPHER.seal(password),
+            "password_needs_reset": must_change,
+            "active": active,
+            "is_system": role == "SYSTEM",
+            "created_at": now,
+            "updated_at": now,
+        }
+
+        def work(connection: Connection) -> User:
+            found = find_user(connection, insert_user(connection, values, role))
+            assert found is not None
+            return found
+
+        return await self.database.write(work)
+
+    async def read_user(self, user: User) -> User | None:
+        return await self.database.read(lambda c: find_user(c, user.row_id))
+
+    async def open(self, user: User) -> TokenPair:
+        """Open a session without asking for a password."""
+
+        def work(connection: Connection) -> TokenPair:
+            return self.sessions.open_session(connection, user.row_id, "password", STRANGER)[1]
+
+        return await self.database.write(work)
+
+    async def sign_in(self, user: User) -> Caller:
+        """Return the caller of a new session of the user."""
+        return await self.caller((await self.open(user)).access)
+
+    async def caller(self, token: Secret) -> Caller:
+        """Return who presents a credential; raises what the authenticator raises."""
+        presented = Presented((f"Bearer {token.reveal()}",))
+        principal = await self.authenticator.authenticate(presented)
+        assert principal is not None
+        return Caller(principal, "192.0.2.3")
+
+    async def works(self, token: Secret) -> bool:
+        try:
+            return await self.caller(token) is not None
+        except UnauthenticatedError:
+            return False
+
+    async def events(self) -> list[str]:
+        """Return the names of all audit records, oldest first."""
+        statement = select(audit_events.c.event).order_by(audit_events.c.sequence)
+        return await self.database.read(lambda c: [row[0] for row in c.execute(statement)])
+
+    def client(self, token: Secret | None = None, **headers: str) -> httpx.AsyncClient:
+        """Return a client of the routes of accounts, behind the gate."""
+        if token is not None:
+            headers["authorization"] = f"Bearer {token.reveal()}"
+        gate = HttpGate(application_of(self.routes), self.authenticator, self.cookies.access_name)
+        app = RequestFrame(gate, self.clock, SystemEntropy())
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://bennu.test", headers=headers
+        )
+
+
+async def started_accounts(
+    database: Database, clock: FrozenClock, settings: AuthSettings = SETTINGS
+) -> Accounts:
+    """Return accounts whose audit trail was started."""
+    made = Accounts(database, clock, settings)
+    await made.audit.start()
+    return made
