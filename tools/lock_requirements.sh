@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Lock the dependencies with hashes and without any address.
+# Lock the dependencies with hashes and without any address; extras stay in the names, because
+# pip looks for a newer release of a name with an extra that has no pin of its own.
 set -eu
 bin=$1
-compile=("$bin/uv" pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --upgrade)
+compile=("$bin/uv" pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-strip-extras --upgrade)
 "${compile[@]}" --extra postgres --extra redis --extra aws pyproject.toml -o requirements/runtime.txt
 "${compile[@]}" -c requirements/runtime.txt requirements/development.in -o requirements/development.txt
 echo "python-ldap" | "${compile[@]}" - -o requirements/ldap.txt
