@@ -14,6 +14,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from bennu.kernel.errors import InvalidError
+from bennu.storage.after_commit import with_actions
 from bennu.storage.engine import Lane
 from bennu.storage.epoch import read_security_epoch
 from bennu.storage.failures import DatabaseUnavailableError, connection_failures
@@ -202,7 +203,10 @@ def _take_note(task: asyncio.Task[Any]) -> None:
 async def _in_transaction(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
     with connection_failures():
         async with engine.begin() as connection:
-            return await connection.run_sync(work)
+            result, actions = await connection.run_sync(with_actions(work))
+    for action in actions:
+        action()
+    return result
 
 
 def _refuse_closed_connection(

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy import Engine as SqlEngine
 
+from bennu.storage.after_commit import with_actions
 from bennu.storage.failures import DatabaseUnavailableError, database_failures
 
 T = TypeVar("T")
@@ -155,7 +156,9 @@ class ConnectionThreads:
             with database_failures():
                 connection = connection or self._engine.connect()
                 with connection.begin():
-                    result = job.work(connection)
+                    result, actions = with_actions(job.work)(connection)
+            for action in actions:
+                action()
         except BaseException as error:  # noqa: BLE001 - told to the one who waits, whatever it is
             if isinstance(error, DatabaseUnavailableError) and not error.busy:
                 connection = self._discard(connection)
