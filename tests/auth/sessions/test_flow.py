@@ -1,5 +1,6 @@
 """Sessions over time: rotation, reuse, idle and absolute ends."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from bennu.kernel.ids import SystemEntropy
 from bennu.kernel.secret import Secret
 from bennu.storage.database import Database
 from bennu.storage.schema import audit_events, credentials
+from bennu.storage.settings import StorageSettings
 from bennu.users.store import insert_user
 from fakes.clock import FrozenClock
 
@@ -143,3 +145,23 @@ async def test_only_sealed_digests_are_kept(parts: Parts) -> None:
     assert pair.access.reveal() not in kept
     assert pair.refresh.reveal() not in kept
     assert all(row[3].startswith(KEYRING.current_key_id) for row in rows)
+
+
+async def test_two_tabs_in_two_processes_get_one_successor(
+    parts: Parts, storage_settings: StorageSettings
+) -> None:
+    pair = await parts.open()
+    second = Database(storage_settings, parts.clock)
+    await second.start()
+    try:
+        there = Parts(second, parts.clock)
+        await there.audit.start()
+        tabs = [parts, there] * 4
+        pairs = await asyncio.gather(*(tab.refresh(pair.refresh) for tab in tabs))
+    finally:
+        await second.stop()
+    assert len({(one.access.reveal(), one.refresh.reveal()) for one in pairs}) == 1
+    kinds = await parts.database.read(
+        lambda c: sorted(row[0] for row in c.execute(select(credentials.c.kind)))
+    )
+    assert kinds == ["at", "rt", "rt"]

@@ -1,0 +1,83 @@
+"""``POST /auth/login``."""
+
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from bennu.auth.gates import HttpGate
+from bennu.auth.local.routes import local_routes
+from bennu.httpio.dispatch import application_of
+from bennu.httpio.frame import RequestFrame
+from bennu.kernel.ids import SystemEntropy
+from fakes.accounts import PASSWORD, Accounts
+
+BODY = {"email": "ada@example.com", "password": PASSWORD.reveal()}
+
+
+async def test_a_sign_in_answers_with_cookies_and_nothing_else(accounts: Accounts) -> None:
+    await accounts.add_user(password=PASSWORD)
+    async with accounts.client() as client:
+        answer = await client.post("/auth/login", json=BODY)
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert set(answer.cookies) == {"phoenix-access-token", "phoenix-refresh-token"}
+        assert (await client.get("/v1/user")).json()["data"]["username"] == "ada"
+
+
+async def test_a_failure_is_a_text_and_sets_no_cookie(accounts: Accounts) -> None:
+    async with accounts.client() as client:
+        answer = await client.post("/auth/login", json=BODY)
+    assert (answer.status_code, answer.text) == (401, "Invalid email and/or password")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert "set-cookie" not in answer.headers
+    assert "resource_metadata=" in answer.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b"email=a&password=b", 400),
+        (b"\xff\xfe", 400),
+        (b"[]", 422),
+        (b'{"email": 1, "password": "x"}', 422),
+        (b'{"email": null, "password": "x"}', 422),
+        (b'{"email": "a\\u0000@b.c", "password": "x"}', 422),
+        (b"{}", 401),
+        (b'{"email": "a@b.c"}', 401),
+    ],
+)
+async def test_a_broken_body_is_the_clients_mistake(
+    accounts: Accounts, content: bytes, status: int
+) -> None:
+    async with accounts.client() as client:
+        assert (await client.post("/auth/login", content=content)).status_code == status
+
+
+async def test_a_stale_credential_does_not_keep_anybody_from_signing_in(
+    accounts: Accounts,
+) -> None:
+    await accounts.add_user(password=PASSWORD)
+    async with accounts.client(authorization="Bearer nonsense") as client:
+        assert (await client.post("/auth/login", json=BODY)).status_code == 204
+
+
+async def test_it_can_be_closed(accounts: Accounts) -> None:
+    await accounts.add_user(password=PASSWORD)
+    routes = local_routes(accounts.local, accounts.cookies, is_enabled=False)
+    gate = HttpGate(application_of(routes), accounts.authenticator, "phoenix-access-token")
+    app = RequestFrame(gate, accounts.clock, SystemEntropy())
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://bennu.test") as client:
+        answer = await client.post("/auth/login", json=BODY)
+    assert (answer.status_code, answer.text) == (403, "Forbidden")
+
+
+def test_it_is_limited_and_open_to_those_who_must_change_their_password(
+    accounts: Accounts,
+) -> None:
+    (route,) = local_routes(accounts.local, accounts.cookies, is_enabled=True)
+    assert route.limit == "sign_in"
+    assert route.before_password_change
+    assert replace(route).permission == "open"
