@@ -11,7 +11,9 @@ from sqlalchemy import Connection, select
 from bennu.access import SERVER, Caller, Principal, PrincipalKind
 from bennu.audit.chain import CHAINED_FIELDS, GENESIS_HASH, chain_hash_of, personal_hash_of
 from bennu.audit.events import AuditEvent, EventName, Outcome, Target
-from bennu.audit.log import CHAIN_PURPOSE, FOLD_SECONDS, AuditLog
+from bennu.audit.folding import FOLD_SECONDS
+from bennu.audit.log import AuditLog
+from bennu.audit.store import CHAIN_PURPOSE
 from bennu.encryption.cipher import Cipher, Keyring
 from bennu.encryption.vault import Vault
 from bennu.kernel.ids import SystemEntropy

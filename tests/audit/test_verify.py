@@ -9,7 +9,8 @@ from sqlalchemy import Connection, delete, insert, select, update
 from bennu.access import Caller, Principal, PrincipalKind
 from bennu.audit.chain import CHAINED_FIELDS, head_mac_of
 from bennu.audit.events import AuditEvent, EventName, Target
-from bennu.audit.log import CHAIN_PURPOSE, AuditLog
+from bennu.audit.log import AuditLog
+from bennu.audit.store import CHAIN_PURPOSE
 from bennu.audit.verify import TamperReason, TrailFinding, verify_trail
 from bennu.encryption.cipher import Cipher, Keyring
 from bennu.encryption.vault import Vault

@@ -6,50 +6,55 @@ Spec: lines 252-260.
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Connection, event, insert, select, update
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from bennu.access import Caller, PrincipalKind
-from bennu.audit.chain import (
-    GENESIS_HASH,
-    canonical_json,
-    chain_hash_of,
-    head_mac_of,
-    personal_hash_of,
+from bennu.audit.chain import canonical_json, chain_hash_of, personal_hash_of
+from bennu.audit.checkpoint import Checkpoint, checkpoint_document, sign_checkpoint
+from bennu.audit.events import EVENT_RULES, AuditEvent, Outcome, Target
+from bennu.audit.folding import Burst, Folding
+from bennu.audit.store import (
+    CHAIN_PURPOSE,
+    EMPTY_HEAD,
+    SIGNING_PURPOSE,
+    Head,
+    any_trace_of_a_trail,
+    checkpoint_at,
+    insert_checkpoint,
+    insert_head,
+    insert_record,
+    move_head,
+    newest_place,
+    purpose_key_exists,
+    read_head,
 )
-from bennu.audit.events import FOLDABLE, AuditEvent, Outcome, Target
 from bennu.encryption.vault import Vault
 from bennu.kernel.clock import Clock, to_microseconds
-from bennu.kernel.errors import UnavailableError
+from bennu.kernel.errors import AppError, UnavailableError
 from bennu.kernel.ids import Entropy
+from bennu.kernel.log_text import storable
+from bennu.storage.after_commit import after_commit
 from bennu.storage.database import Database
-from bennu.storage.schema import audit_events, audit_head
 
 logger: Final = logging.getLogger("bennu.audit")
 
-CHAIN_PURPOSE: Final = "audit-chain"
-FOLD_SECONDS: Final = 60
-#: Beyond so many different bursts at a time the oldest is written early: memory is bounded.
-MOST_FOLDED: Final = 10_000
 NOT_RECORDED: Final = "The change could not be recorded and was not made"
-_VALUE_LIMIT: Final = 4096
-_TEXT_LIMIT: Final = 512
-_LINES: Final = "bennu_audit_lines"
+_FIELDS_LIMIT_CHARACTERS: Final = 4096
+_TEXT_LIMIT_CHARACTERS: Final = 512
+_FLUSHED_AT_ONCE: Final = 100
 _PERSONAL_NONE: Final = frozenset({PrincipalKind.SERVER, PrincipalKind.CONSOLE})
 
 
-@dataclass(slots=True)
-class _Burst:
-    """A foldable event that repeats: since when, and how often beyond the first."""
+class BrokenTrailError(UnavailableError):
+    """Somebody tampered with the trail, so what would cover that up is not done."""
 
-    event: AuditEvent
-    caller: Caller
-    since_seconds: float
-    count: int = 0
+    code = "broken_trail"
 
 
 class AuditLog:
@@ -58,7 +63,7 @@ class AuditLog:
     def __init__(self, database: Database, clock: Clock, entropy: Entropy, vault: Vault) -> None:
         self._database, self._clock, self._entropy, self._vault = database, clock, entropy, vault
         self._key: bytes | None = None
-        self._bursts: dict[tuple[str, ...], _Burst] = {}
+        self._folding = Folding()
         self._flushing = asyncio.Lock()
 
     async def start(self) -> None:
@@ -66,61 +71,80 @@ class AuditLog:
         self._key = await self._database.write(self._open_chain)
 
     def _open_chain(self, connection: Connection) -> bytes:
+        """Begin the chain of a new database; a head that is missing later was taken away."""
+        is_new = not purpose_key_exists(connection, CHAIN_PURPOSE)
         key = self._vault.purpose_key(connection, CHAIN_PURPOSE)
-        if connection.execute(select(audit_head.c.id)).first() is None:
-            head = {
-                "sequence": 0,
-                "chain_hash": GENESIS_HASH,
-                "first_sequence": 1,
-                "base_hash": GENESIS_HASH,
-            }
-            mac = head_mac_of(key, head)
-            connection.execute(insert(audit_head).values(id=1, **head, mac=mac))
+        if read_head(connection, key, lock=True) is None:
+            if is_new and not any_trace_of_a_trail(connection):
+                insert_head(connection, key, EMPTY_HEAD)
+            else:
+                logger.error("audit.head.removed")
+                insert_head(connection, key, newest_place(connection))
         return key
 
+    def chain_key(self) -> bytes:
+        """Return the key of the chain, for those who delete old records."""
+        if self._key is None:
+            raise RuntimeError("the audit trail was not started")
+        return self._key
+
+    # --- records -----------------------------------------------------------------------------
+
     def record(
-        self, connection: Connection, event_: AuditEvent, caller: Caller, count: int = 1
+        self, connection: Connection, event: AuditEvent, caller: Caller, count: int = 1
     ) -> None:
         """Append a record in the transaction of its change; call it last in that transaction.
 
         The head row is the lock of the chain, also between processes on PostgreSQL, which is why
         nothing slow may follow. The log line is written once the transaction has committed.
 
+        Args:
+            connection: of the change.
+            event: what happened.
+            caller: who did it.
+            count: how often it happened, at least 1.
+
         Raises:
             UnavailableError: the record cannot be written, so the change must not happen.
         """
-        key = self._key
-        if key is None:
-            raise RuntimeError("the audit trail was not started")
+        key = self.chain_key()
         try:
-            row = self._append(connection, key, event_, caller, count)
+            row = self._append(connection, key, event, caller, count)
         except DBAPIError as error:
             detail = f"audit: {type(error.orig).__name__}"
             raise UnavailableError(NOT_RECORDED, detail=detail, retry_after_seconds=5) from error
-        _log_after_commit(connection, event_, caller, row)
+        after_commit(connection, partial(_write_line, event, caller, row))
 
     def _append(
-        self, connection: Connection, key: bytes, event_: AuditEvent, caller: Caller, count: int
+        self, connection: Connection, key: bytes, event: AuditEvent, caller: Caller, count: int
     ) -> dict[str, Any]:
-        statement = select(audit_head).where(audit_head.c.id == 1).with_for_update()
-        head = dict(connection.execute(statement).one()._mapping)  # noqa: SLF001 - public by docs
-        row = self._row(event_, caller, count)
-        row["sequence"] = head["sequence"] + 1
-        row["chain_hash"] = chain_hash_of(key, head["chain_hash"], row)
-        connection.execute(insert(audit_events).values(**row))
-        head |= {"sequence": row["sequence"], "chain_hash": row["chain_hash"]}
-        head["mac"] = head_mac_of(key, head)
-        connection.execute(update(audit_head).where(audit_head.c.id == 1).values(**head))
+        """Write the record and move the head.
+
+        A head that somebody else wrote is moved on too, as refusing would stop the server, but
+        its MAC is not made good: a verification still finds what happened to it.
+        """
+        head = read_head(connection, key, lock=True)
+        if head is None or not head.is_authentic:
+            after_commit(connection, partial(logger.error, "audit.head.changed"))
+        if head is None:
+            head = newest_place(connection)
+            insert_head(connection, key, head)
+        row = self._row(event, caller, count)
+        row["sequence"] = head.sequence + 1
+        row["chain_hash"] = chain_hash_of(key, head.chain_hash, row)
+        insert_record(connection, row)
+        moved = replace(head, sequence=row["sequence"], chain_hash=row["chain_hash"])
+        move_head(connection, key, moved)
         return row
 
-    def _row(self, event_: AuditEvent, caller: Caller, count: int) -> dict[str, Any]:
+    def _row(self, event: AuditEvent, caller: Caller, count: int) -> dict[str, Any]:
         principal = caller.principal
-        target = event_.target or Target("")
+        target = event.target or Target("")
         personal = canonical_json(
             {
                 "actor_name": "" if principal.kind in _PERSONAL_NONE else _cut(principal.name),
                 "target_name": _cut(target.name),
-                "address": caller.address,
+                "address": _cut(caller.address),
                 "user_agent": _cut(caller.user_agent),
             }
         )
@@ -128,70 +152,144 @@ class AuditLog:
         return {
             "id": self._entropy.bytes(16).hex(),
             "time_at": to_microseconds(self._clock.now_utc()),
-            "event": str(event_.name),
-            "outcome": str(event_.outcome),
-            "reason": _cut(event_.reason),
+            "event": str(event.name),
+            "outcome": str(event.outcome),
+            "reason": _cut(event.reason),
             "actor_kind": str(principal.kind),
-            "actor_id": principal.public_id,
+            "actor_id": _cut(principal.public_id),
             "credential_kind": _credential_kind(caller),
-            "credential_id": principal.credential_id,
-            "request_id": caller.request_id,
+            "credential_id": _cut(principal.credential_id),
+            "request_id": _cut(caller.request_id),
             "target_kind": target.kind,
             "target_id": _cut(target.id),
-            "before": _fields(event_.before),
-            "after": _fields(event_.after),
+            "before": _fields(event.before),
+            "after": _fields(event.after),
             "count": count,
             "personal": personal,
             "personal_salt": salt,
             "personal_hash": personal_hash_of(salt, personal),
         }
 
-    async def note(self, event_: AuditEvent, caller: Caller) -> None:
-        """Record an event that changes nothing, folding bursts of those that strangers cause."""
-        if event_.name in FOLDABLE and self._is_repeated(event_, caller):
-            return
-        await self._database.write(lambda connection: self.record(connection, event_, caller))
+    # --- events without a change ---------------------------------------------------------------
 
-    def _is_repeated(self, event_: AuditEvent, caller: Caller) -> bool:
-        target = event_.target or Target("")
-        who = (caller.principal.public_id, caller.principal.credential_id, caller.address)
-        burst_key = (str(event_.name), *who, target.kind, target.id, event_.reason)
-        burst = self._bursts.get(burst_key)
-        now = self._clock.monotonic_seconds()
-        if burst is not None and now - burst.since_seconds < FOLD_SECONDS:
-            burst.count += 1
-            return True
-        if burst is None and len(self._bursts) < MOST_FOLDED:
-            self._bursts[burst_key] = _Burst(event_, caller, now)
-        return False
+    async def note(self, event: AuditEvent, caller: Caller) -> None:
+        """Record an event that changes nothing, folding bursts of those that strangers cause.
+
+        Raises:
+            UnavailableError: it cannot be recorded; a foldable one is recorded later.
+        """
+        ended: Sequence[Burst] = ()
+        is_foldable = EVENT_RULES[event.name].is_foldable
+        if is_foldable:
+            taken = self._folding.take(event, caller, self._clock.monotonic_seconds())
+            if taken is None:
+                return
+            ended = taken
+
+        def work(connection: Connection) -> None:
+            self._record_bursts(connection, ended)
+            self.record(connection, event, caller)
+
+        try:
+            await self._database.write(work)
+        except AppError:
+            now = self._clock.monotonic_seconds()
+            for burst in (*ended, *([Burst(event, caller, now, 1)] if is_foldable else [])):
+                self._folding.give_back(burst)
+            raise
 
     async def flush_folded(self, *, all_bursts: bool = False) -> None:
-        """Record the bursts whose minute is over, or all of them at the end of the server."""
+        """Record the bursts whose minute is over, or all of them at the end of the server.
+
+        Raises:
+            UnavailableError: some could not be recorded; they are kept for the next time.
+        """
         async with self._flushing:
             now = self._clock.monotonic_seconds()
-            for burst_key, burst in list(self._bursts.items()):
-                if not all_bursts and now - burst.since_seconds < FOLD_SECONDS:
-                    continue
-                del self._bursts[burst_key]
-                if burst.count:
-                    await self._record_burst(burst)
+            waiting = self._folding.take_ended(now, all_bursts=all_bursts)
+            while waiting:
+                some = waiting[:_FLUSHED_AT_ONCE]
+                try:
+                    await self._database.write(partial(self._record_bursts, bursts=some))
+                except AppError:
+                    for burst in waiting:
+                        self._folding.give_back(burst)
+                    raise
+                waiting = waiting[_FLUSHED_AT_ONCE:]
 
-    async def _record_burst(self, burst: _Burst) -> None:
-        await self._database.write(
-            lambda connection: self.record(connection, burst.event, burst.caller, burst.count)
+    def _record_bursts(self, connection: Connection, bursts: Sequence[Burst]) -> None:
+        for burst in bursts:
+            self.record(connection, burst.event, burst.caller, burst.count)
+
+    # --- checkpoints ---------------------------------------------------------------------------
+
+    async def keep_checkpoint(self) -> Checkpoint | None:
+        """Sign how far the trail goes, unless that was done; None when it is empty.
+
+        Raises:
+            BrokenTrailError: the head was changed by somebody else; it is not signed.
+        """
+        return await self._database.write(self._sign_head)
+
+    def _sign_head(self, connection: Connection) -> Checkpoint | None:
+        head = authentic_head(connection, self.chain_key())
+        if head.sequence == 0:
+            return None
+        known = checkpoint_at(connection, head.sequence)
+        if known is not None and known.chain_hash == head.chain_hash:
+            return known
+        now = to_microseconds(self._clock.now_utc())
+        seed = self._vault.purpose_key(connection, SIGNING_PURPOSE)
+        checkpoint = sign_checkpoint(seed, head.sequence, head.chain_hash, now)
+        if known is None:
+            insert_checkpoint(connection, checkpoint)
+        return checkpoint
+
+    async def exported_checkpoint(self) -> dict[str, Any] | None:
+        """Return a checkpoint of the trail as it is now, to be kept somewhere else.
+
+        Returns:
+            The document with the public key, or None when there is no record yet.
+
+        Raises:
+            BrokenTrailError: the head was changed by somebody else; it is not signed.
+        """
+
+        def work(connection: Connection) -> dict[str, Any] | None:
+            checkpoint = self._sign_head(connection)
+            if checkpoint is None:
+                return None
+            seed = self._vault.purpose_key(connection, SIGNING_PURPOSE)
+            return checkpoint_document(checkpoint, seed)
+
+        return await self._database.write(work)
+
+
+def authentic_head(connection: Connection, key: bytes) -> Head:
+    """Return the head, locked until the end of the transaction.
+
+    Raises:
+        BrokenTrailError: it is missing, or somebody without the key of the chain wrote it.
+    """
+    head = read_head(connection, key, lock=True)
+    if head is None or not head.is_authentic:
+        raise BrokenTrailError(
+            "The head of the audit trail was changed; run `bennu audit verify`",
+            detail="audit: head changed",
         )
+    return head
 
 
 def _cut(text: str) -> str:
-    """Bound a text and take out what a database cannot hold."""
-    return text[:_TEXT_LIMIT].replace("\0", "\ufffd")
+    return storable(text, _TEXT_LIMIT_CHARACTERS)
 
 
 def _fields(fields: Mapping[str, Any] | None) -> str | None:
     if fields is None:
         return None
     text = canonical_json(fields)
-    return text if len(text) <= _VALUE_LIMIT else canonical_json({"omitted": "too large"})
+    is_small = len(text) <= _FIELDS_LIMIT_CHARACTERS
+    return text if is_small else canonical_json({"omitted": "too large"})
 
 
 def _credential_kind(caller: Caller) -> str:
@@ -202,11 +300,11 @@ def _credential_kind(caller: Caller) -> str:
     return "api_key" if is_key else str(principal.kind)
 
 
-def _log_after_commit(
-    connection: Connection, event_: AuditEvent, caller: Caller, row: Mapping[str, Any]
-) -> None:
-    """Keep the line until the commit; a rollback drops it. Ids only, no names or addresses."""
-    level = logging.INFO if event_.outcome is Outcome.SUCCEEDED else logging.WARNING
+def _write_line(event: AuditEvent, caller: Caller, row: Mapping[str, Any]) -> None:
+    """Write the log line of a record: its fields by id, without names of people."""
+    level = EVENT_RULES[event.name].log_level
+    if event.outcome is not Outcome.SUCCEEDED:
+        level = max(level, logging.WARNING)
     fields = {
         "sequence": row["sequence"],
         "outcome": row["outcome"],
@@ -218,20 +316,7 @@ def _log_after_commit(
         "target": row["target_id"],
         "count": row["count"],
         "address": caller.address,
-        "request_id": caller.request_id,
+        "request_id": row["request_id"],
     }
-    line = (level, row["event"], {k: v for k, v in fields.items() if v not in ("", None)})
-    pending: list[tuple[int, str, dict[str, Any]]] = connection.info.setdefault(_LINES, [])
-    if not event.contains(connection.engine, "commit", _write_lines):
-        event.listen(connection.engine, "commit", _write_lines)
-        event.listen(connection.engine, "rollback", _drop_lines)
-    pending.append(line)
-
-
-def _write_lines(connection: Connection) -> None:
-    for level, message, fields in connection.info.pop(_LINES, ()):
-        logger.log(level, message, extra=fields)
-
-
-def _drop_lines(connection: Connection) -> None:
-    connection.info.pop(_LINES, None)
+    shown = {name: value for name, value in fields.items() if value != ""}
+    logger.log(level, row["event"], extra=shown)

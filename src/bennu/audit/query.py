@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, RowMapping, select
 
 from bennu.kernel.clock import from_microseconds
+from bennu.kernel.log_text import json_on_one_line
 from bennu.storage.schema import audit_events
 
 MOST_RECORDS: Final = 1_000
@@ -62,7 +63,7 @@ def read_records(
 
 def record_line(record: Mapping[str, Any]) -> bytes:
     """Write one record as a line of NDJSON; what it holds is escaped and forges no line."""
-    return msgspec.json.encode(record) + b"\n"
+    return json_on_one_line(msgspec.json.encode(record).decode()).encode() + b"\n"
 
 
 def _conditions(wanted: AuditFilter) -> list[ColumnElement[bool]]:
