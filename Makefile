@@ -50,5 +50,5 @@ coverage: setup-test ## all tests with branch coverage
 docs: $(VENV)/.development ## write the generated pages again
 	$(BIN)/python tools/generate_configuration.py
 
-requirements: $(VENV)/.development ## lock the dependencies again, with hashes
-	bash tools/lock_requirements.sh $(BIN)
+requirements: $(VENV)/.development ## lock the dependencies again, with hashes (UPGRADE=--upgrade: newest)
+	bash tools/lock_requirements.sh $(BIN) $(UPGRADE)

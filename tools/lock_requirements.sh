@@ -3,7 +3,8 @@
 # pip looks for a newer release of a name with an extra that has no pin of its own.
 set -eu
 bin=$1
-compile=("$bin/uv" pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-strip-extras --upgrade)
+# Pins stay as they are unless the second word is --upgrade.
+compile=("$bin/uv" pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-strip-extras ${2:-})
 "${compile[@]}" --extra postgres --extra redis --extra aws pyproject.toml -o requirements/runtime.txt
 "${compile[@]}" -c requirements/runtime.txt requirements/development.in -o requirements/development.txt
 echo "python-ldap" | "${compile[@]}" - -o requirements/ldap.txt

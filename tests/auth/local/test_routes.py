@@ -74,7 +74,7 @@ async def test_it_can_be_closed(accounts: Accounts) -> None:
     assert (answer.status_code, answer.text) == (403, "Forbidden")
 
 
-def test_it_is_limited_and_open_to_those_who_must_change_their_password(
+async def test_it_is_limited_and_open_to_those_who_must_change_their_password(
     accounts: Accounts,
 ) -> None:
     (route,) = local_routes(accounts.local, accounts.cookies, is_enabled=True)
