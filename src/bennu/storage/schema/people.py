@@ -34,6 +34,8 @@ users = Table(
     Column("issuer", Text, nullable=True),
     Column("subject", Text, nullable=True, info=PERSONAL),
     Column("client_id", Text, nullable=True),
+    Column("login_name", Text, nullable=True, info=PERSONAL),  # as typed at the directory
+    Column("deactivated_by", Text, nullable=True),  # directory; NULL: an admin, or active
     Column("profile_picture_url", Text, nullable=True, info=PERSONAL),
     time_at("created_at"),
     time_at("updated_at"),
