@@ -16,6 +16,7 @@ from bennu.access import Caller
 from bennu.audit.events import AuditEvent, EventName, Outcome, Target
 from bennu.audit.log import AuditLog
 from bennu.audit.routes import audit_routes
+from bennu.auth.answer_boundary import LOCAL_BOUNDARY_SECONDS, AnswerBoundary
 from bennu.auth.api_keys.flow import ApiKeys
 from bennu.auth.api_keys.routes import api_key_routes
 from bennu.auth.authenticate import Authenticator
@@ -23,10 +24,12 @@ from bennu.auth.gates import CALLER_OF_CALL, GrpcGate, HttpGate
 from bennu.auth.local.flow import LocalSignIn
 from bennu.auth.local.passwords import Passwords, common_passwords
 from bennu.auth.local.routes import local_routes
+from bennu.auth.lockout import Lockout
 from bennu.auth.oauth2.stored import check_stored_provider, environment_provider
 from bennu.auth.sessions.cookies import SessionCookies
 from bennu.auth.sessions.flow import Sessions
 from bennu.auth.sessions.routes import session_routes
+from bennu.auth.sign_in_guard import SignInGuard
 from bennu.encryption.cipher import Cipher
 from bennu.encryption.vault import Vault, verify_secret
 from bennu.httpio.discovery import discovery_routes
@@ -61,6 +64,7 @@ from bennu.users.routes import user_routes
 logger: Final = logging.getLogger("bennu.app")
 
 FOLD_TICK_SECONDS: Final = 5
+SWEEP_SECONDS: Final = 3600
 _GENERATED_PASSWORD_BYTES: Final = 18
 
 
@@ -79,6 +83,9 @@ class Application:
         self._passwords = Passwords(
             settings.auth, common_passwords(), threads=(os.cpu_count() or 2) - 1
         )
+        self._lockout = Lockout(
+            self._database, self._clock, self._vault, self._audit, settings.auth
+        )
         self._buffer = IngestBuffer(self._database, settings.traces, self._clock)
         self.readiness = Readiness({"database": self._database_state, "queue": self._queue_state})
         authenticator = Authenticator(self._database, self._clock, self._cipher, settings.auth)
@@ -95,7 +102,14 @@ class Application:
             database, clock, self._entropy, self._cipher, self._audit, settings.auth
         )
         cookies = SessionCookies(settings.auth)
-        local = LocalSignIn(database, clock, self._cipher, self._audit, self._passwords, sessions)
+        local = LocalSignIn(
+            database,
+            self._cipher,
+            self._audit,
+            self._passwords,
+            sessions,
+            SignInGuard(self._lockout, AnswerBoundary(LOCAL_BOUNDARY_SECONDS, clock), "password"),
+        )
         keys = ApiKeys(database, clock, self._entropy, self._cipher, self._audit, settings.auth)
         users = Users(database, clock, self._cipher, self._audit, self._passwords)
         stored = StoredSettings(
@@ -175,13 +189,21 @@ class Application:
             self._first_password = password
 
     async def _tick(self) -> None:
-        """Write the folded audit records whose minute is over."""
+        """Write the folded audit records whose minute is over; sweep old counts once an hour."""
+        sweep_at = self._clock.monotonic_seconds()
         while True:
             await asyncio.sleep(FOLD_TICK_SECONDS)
             try:
                 await self._audit.flush_folded()
             except AppError as error:
                 logger.warning("audit.flush.failed", extra={"reason": error.detail})
+            if self._clock.monotonic_seconds() < sweep_at:
+                continue
+            sweep_at += SWEEP_SECONDS
+            try:
+                await self._lockout.sweep_failures()
+            except AppError as error:
+                logger.warning("sign_in_failures.sweep.failed", extra={"reason": error.detail})
 
     def announce(self) -> None:
         """Print the address, and once the user and the first password."""

@@ -5,6 +5,7 @@ from sqlalchemy import Connection, select
 
 from bennu.access import ADMIN, BUILT_IN_ROLES, Caller, Principal, PrincipalKind
 from bennu.audit.log import AuditLog
+from bennu.auth.answer_boundary import LOCAL_BOUNDARY_SECONDS, AnswerBoundary
 from bennu.auth.api_keys.flow import ApiKeys
 from bennu.auth.api_keys.routes import api_key_routes
 from bennu.auth.authenticate import Authenticator, Presented
@@ -12,10 +13,12 @@ from bennu.auth.gates import HttpGate
 from bennu.auth.local.flow import LocalSignIn
 from bennu.auth.local.passwords import Passwords
 from bennu.auth.local.routes import local_routes
+from bennu.auth.lockout import Lockout
 from bennu.auth.sessions.cookies import SessionCookies
 from bennu.auth.sessions.flow import Sessions, TokenPair
 from bennu.auth.sessions.routes import session_routes
 from bennu.auth.settings import AuthSettings
+from bennu.auth.sign_in_guard import SignInGuard
 from bennu.encryption.cipher import Cipher, Keyring
 from bennu.encryption.vault import Vault
 from bennu.httpio.dispatch import application_of
@@ -55,20 +58,30 @@ class Accounts:
     ) -> None:
         entropy = SystemEntropy()
         self.database, self.clock, self.settings = database, clock, settings
-        self.audit = AuditLog(database, clock, entropy, Vault(CIPHER, clock, entropy))
+        self.vault = Vault(CIPHER, clock, entropy)
+        self.audit = AuditLog(database, clock, entropy, self.vault)
         self.passwords = Passwords(settings, frozenset({"password"}))
         self.sessions = Sessions(database, clock, entropy, CIPHER, self.audit, settings)
         self.authenticator = Authenticator(database, clock, CIPHER, settings)
         self.keys = ApiKeys(database, clock, entropy, CIPHER, self.audit, settings)
         self.users = Users(database, clock, CIPHER, self.audit, self.passwords)
         self.cookies = SessionCookies(settings)
-        self.local = LocalSignIn(database, clock, CIPHER, self.audit, self.passwords, self.sessions)
+        self.lockout = Lockout(database, clock, self.vault, self.audit, settings)
+        boundary = AnswerBoundary(LOCAL_BOUNDARY_SECONDS, clock, self.pass_time)
+        self.guard = SignInGuard(self.lockout, boundary, "password")
+        self.local = LocalSignIn(
+            database, CIPHER, self.audit, self.passwords, self.sessions, self.guard
+        )
         self.routes = (
             *local_routes(self.local, self.cookies, is_enabled=True),
             *session_routes(self.sessions, self.cookies),
             *api_key_routes(self.keys),
             *user_routes(self.users, self.cookies.delete_on),
         )
+
+    async def pass_time(self, seconds: float) -> None:
+        """Sleep without waiting: the clock of the test moves."""
+        self.clock.advance(seconds)
 
     async def add_user(
         self,

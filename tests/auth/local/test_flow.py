@@ -7,8 +7,9 @@ from statistics import median
 import pytest
 from sqlalchemy import delete, update
 
-from bennu.auth.local.flow import FAILURE_BOUNDARY_SECONDS
+from bennu.auth.answer_boundary import LOCAL_BOUNDARY_SECONDS
 from bennu.auth.local.passwords import Passwords
+from bennu.auth.lockout import TOO_MANY, TooManyFailuresError
 from bennu.auth.sessions.flow import TokenPair
 from bennu.kernel.errors import UnauthenticatedError
 from bennu.kernel.secret import Secret
@@ -86,10 +87,39 @@ async def test_no_failure_is_answered_before_the_boundary(accounts: Accounts) ->
         ("ada@example.com", WRONG),
         ("idle@example.com", PASSWORD),
     ):
-        began = time.monotonic()
+        began = accounts.clock.monotonic_seconds()
         with pytest.raises(UnauthenticatedError):
             await sign_in(accounts, email, password)
-        assert time.monotonic() - began >= FAILURE_BOUNDARY_SECONDS * 0.99
+        assert accounts.clock.monotonic_seconds() - began == pytest.approx(LOCAL_BOUNDARY_SECONDS)
+
+
+async def test_a_success_is_answered_at_once(accounts: Accounts) -> None:
+    await accounts.add_user(password=PASSWORD)
+    began = accounts.clock.monotonic_seconds()
+    await sign_in(accounts)
+    assert accounts.clock.monotonic_seconds() == began
+
+
+async def test_too_many_failures_are_refused_whatever_the_password(accounts: Accounts) -> None:
+    await accounts.add_user(password=PASSWORD)
+    for email in ("ada@example.com", "nobody@example.com"):
+        for _ in range(5):
+            with pytest.raises(UnauthenticatedError):
+                await sign_in(accounts, email, WRONG)
+        with pytest.raises(TooManyFailuresError, match=f"^{TOO_MANY}$") as refused:
+            await sign_in(accounts, email, PASSWORD)
+        assert refused.value.retry_after_seconds == pytest.approx(300, abs=1)
+    accounts.clock.advance(300)
+    assert await accounts.works((await sign_in(accounts)).access)
+
+
+async def test_a_success_forgets_the_failures_before_it(accounts: Accounts) -> None:
+    await accounts.add_user(password=PASSWORD)
+    for _ in range(3):
+        for _ in range(4):
+            with pytest.raises(UnauthenticatedError):
+                await sign_in(accounts, password=WRONG)
+        await sign_in(accounts)
 
 
 async def test_an_unknown_user_costs_the_same_work(accounts: Accounts) -> None:

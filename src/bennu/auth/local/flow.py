@@ -6,7 +6,6 @@ answered no earlier than a fixed boundary, so that neither text nor time tells w
 Spec: lines 3, 257-258. Source: OWASP ASVS 5.0 V6.3.8.
 """
 
-import asyncio
 from typing import Final
 
 from sqlalchemy import Connection
@@ -16,8 +15,8 @@ from bennu.audit.events import AuditEvent, EventName, Outcome, Target
 from bennu.audit.log import AuditLog
 from bennu.auth.local.passwords import Passwords
 from bennu.auth.sessions.flow import SESSION, Sessions, TokenPair
+from bennu.auth.sign_in_guard import SignInGuard
 from bennu.encryption.cipher import Cipher
-from bennu.kernel.clock import Clock, to_microseconds
 from bennu.kernel.errors import UnauthenticatedError
 from bennu.kernel.ids import global_id
 from bennu.kernel.secret import Secret
@@ -26,7 +25,6 @@ from bennu.storage.epoch import hold_security_epoch
 from bennu.users.model import USER, AuthMethod, User
 from bennu.users.store import find_user, find_user_by_email, update_user
 
-FAILURE_BOUNDARY_SECONDS: Final = 0.25
 WRONG: Final = "Invalid email and/or password"
 MISSING: Final = "Email and password required"
 #: A second look when the hash was renewed or sealed anew while the password was checked.
@@ -39,14 +37,14 @@ class LocalSignIn:
     def __init__(
         self,
         database: Database,
-        clock: Clock,
         cipher: Cipher,
         audit: AuditLog,
         passwords: Passwords,
         sessions: Sessions,
+        guard: SignInGuard,
     ) -> None:
-        self._database, self._clock, self._cipher = database, clock, cipher
-        self._audit, self._passwords, self._sessions = audit, passwords, sessions
+        self._database, self._cipher, self._audit = database, cipher, audit
+        self._passwords, self._sessions, self._guard = passwords, sessions, guard
 
     async def sign_in_with_password(
         self, caller: Caller, email: str, password: Secret
@@ -55,23 +53,25 @@ class LocalSignIn:
 
         Raises:
             UnauthenticatedError: no such user, wrong password, or deactivated; never which.
+            TooManyFailuresError: this address must wait before it tries this account again.
         """
         if not email.strip() or not password:
             raise UnauthenticatedError(MISSING, detail="missing e-mail or password")
-        began = self._clock.monotonic_seconds()
         address = email.strip().lower()
+        async with self._guard.attempt(address, caller):
+            return await self._checked(caller, address, password)
+
+    async def _checked(self, caller: Caller, address: str, password: Secret) -> TokenPair:
         for _ in range(_ATTEMPTS):
             user = await self._database.read(lambda c: find_user_by_email(c, address), tiny=True)
             reason = await self._reason_to_refuse(user, password)
             if user is None or reason:
                 break
-            pair = await self._open(user, password, caller)
+            pair = await self._open(user, address, password, caller)
             if pair is not None:
                 return pair
             reason = "changed_meanwhile"
         await self._note_failure(user, reason, caller)
-        elapsed = self._clock.monotonic_seconds() - began
-        await asyncio.sleep(max(0.0, FAILURE_BOUNDARY_SECONDS - elapsed))
         raise UnauthenticatedError(WRONG, detail="sign-in failed")
 
     async def _reason_to_refuse(self, user: User | None, password: Secret) -> str:
@@ -92,7 +92,9 @@ class LocalSignIn:
         event = AuditEvent(EventName.SIGN_IN_FAILED, Outcome.FAILED, reason, target)
         await self._audit.note(event, caller)
 
-    async def _open(self, user: User, password: Secret, caller: Caller) -> TokenPair | None:
+    async def _open(
+        self, user: User, address: str, password: Secret, caller: Caller
+    ) -> TokenPair | None:
         """Open the session; None when the account was changed while its password was checked."""
         known = self._cipher.open(user.password_hash or "").decode()
         renewed = None
@@ -107,10 +109,10 @@ class LocalSignIn:
             session_id, pair = self._sessions.open_session(
                 connection, user.row_id, "password", caller
             )
-            values: dict[str, object] = {"last_sign_in_at": to_microseconds(self._clock.now_utc())}
             if renewed is not None:
-                values["password_hash"] = self._cipher.seal(renewed)
-            update_user(connection, user.row_id, values)
+                sealed = self._cipher.seal(renewed)
+                update_user(connection, user.row_id, {"password_hash": sealed})
+            self._guard.forgive(connection, address, caller, user.row_id)
             actor = Principal(
                 PrincipalKind.USER,
                 global_id(USER, user.row_id),

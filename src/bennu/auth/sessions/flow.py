@@ -43,6 +43,7 @@ from bennu.kernel.ids import Entropy, equal_in_constant_time, global_id
 from bennu.kernel.secret import Secret
 from bennu.storage.database import Database
 from bennu.storage.epoch import hold_security_epoch, move_security_epoch
+from bennu.users.store import update_user
 
 GRACE: Final = timedelta(seconds=20)
 SESSION: Final = "Session"
@@ -87,6 +88,7 @@ class Sessions:
             "expires_at": self._expiry(now, now),
         }
         session_id = insert_session(connection, values, [method])
+        update_user(connection, user_id, {"last_sign_in_at": now})
         return session_id, self._make_pair(connection, user_id, session_id, now)
 
     def _expiry(self, now: int, authenticated_at: int) -> int:

@@ -71,7 +71,7 @@ credentials = Table(
     Column("successor", Text, nullable=True, info=SEALED),  # a refresh token's next pair, briefly
 )
 
-#: Failed sign-ins per account and address; the account as a keyed hash.
+#: Failed sign-ins per account and address; the account as a keyed hash, ``*`` for all addresses.
 sign_in_failures = Table(
     "sign_in_failures",
     metadata,
@@ -86,7 +86,8 @@ sign_in_failures = Table(
 known_addresses = Table(
     "known_addresses",
     metadata,
-    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("account", Text, primary_key=True),
     Column("address", Text, primary_key=True, info=PERSONAL),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     time_at("last_at"),
 )

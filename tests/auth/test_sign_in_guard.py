@@ -1,0 +1,53 @@
+"""Lock-out and boundary together, as a way of signing in uses them."""
+
+import pytest
+from sqlalchemy import select
+
+from bennu.auth.answer_boundary import AnswerBoundary
+from bennu.auth.lockout import TooManyFailuresError
+from bennu.auth.sign_in_guard import SignInGuard
+from bennu.kernel.errors import UnauthenticatedError
+from bennu.storage.schema import audit_events
+from fakes.accounts import STRANGER, Accounts
+
+
+def guard_of(accounts: Accounts, method: str) -> SignInGuard:
+    boundary = AnswerBoundary(1.0, accounts.clock, accounts.pass_time)
+    return SignInGuard(accounts.lockout, boundary, method)
+
+
+async def fail(guard: SignInGuard, account: str = "ada") -> None:
+    with pytest.raises(UnauthenticatedError):
+        async with guard.attempt(account, STRANGER):
+            raise UnauthenticatedError("no")
+
+
+async def test_ways_of_signing_in_share_one_count_and_each_has_its_boundary(
+    accounts: Accounts,
+) -> None:
+    local, ldap = guard_of(accounts, "password"), guard_of(accounts, "ldap")
+    began = accounts.clock.monotonic_seconds()
+    for guard in (local, ldap, local, ldap, local):
+        await fail(guard)
+    assert accounts.clock.monotonic_seconds() - began == pytest.approx(5.0)
+    ran = False
+    with pytest.raises(TooManyFailuresError):
+        async with guard_of(accounts, "ldap").attempt("ADA ", STRANGER):
+            ran = True
+    assert not ran
+    assert accounts.clock.monotonic_seconds() - began == pytest.approx(6.0)
+    found = await accounts.database.read(
+        lambda c: c.execute(select(audit_events.c.event, audit_events.c.after)).one()
+    )
+    assert tuple(found) == ("auth.sign_in.throttled", '{"method":"ldap"}')
+
+
+async def test_what_is_forgiven_is_not_counted(accounts: Accounts) -> None:
+    guard = guard_of(accounts, "password")
+    ada = await accounts.add_user()
+    for _ in range(4):
+        await fail(guard)
+    async with guard.attempt("ada", STRANGER):
+        await accounts.database.write(lambda c: guard.forgive(c, "ada", STRANGER, ada.row_id))
+    for _ in range(5):
+        await fail(guard)
