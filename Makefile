@@ -49,6 +49,7 @@ coverage: setup-test ## all tests with branch coverage
 
 docs: $(VENV)/.development ## write the generated pages again
 	$(BIN)/python tools/generate_configuration.py
+	$(BIN)/python tools/generate_permissions.py
 
 requirements: $(VENV)/.development ## lock the dependencies again, with hashes (UPGRADE=--upgrade: newest)
 	bash tools/lock_requirements.sh $(BIN) $(UPGRADE)

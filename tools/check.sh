@@ -13,4 +13,5 @@ run sizes "$bin/python" tools/check_sizes.py
 run "test files" "$bin/python" tools/check_mirror.py
 run addresses "$bin/python" tools/check_addresses.py
 run "generated pages" "$bin/python" tools/generate_configuration.py --check
+run "page of permissions" "$bin/python" tools/generate_permissions.py --check
 exit $failed

@@ -39,6 +39,31 @@ class Permission(StrEnum):
     PRIVACY_ERASE = "privacy:erase"
 
 
+#: What each permission allows, for the catalog, the forms and the docs.
+PERMISSION_MEANINGS: Final[Mapping[Permission, str]] = MappingProxyType(
+    {
+        Permission.TRACES_INGEST: "send spans",
+        Permission.TRACES_READ: "read spans, traces and sessions",
+        Permission.TRACES_WRITE: "delete spans, traces and sessions",
+        Permission.ANNOTATIONS_READ: "read annotations",
+        Permission.ANNOTATIONS_WRITE: "write and delete annotations",
+        Permission.PROJECTS_READ: "see projects",
+        Permission.PROJECTS_CREATE: "make projects",
+        Permission.PROJECTS_UPDATE: "change projects",
+        Permission.PROJECTS_DELETE: "delete projects with all that they hold",
+        Permission.USERS_READ: "see accounts",
+        Permission.USERS_MANAGE: "make, change and delete accounts, and end their sessions",
+        Permission.ROLES_MANAGE: "define roles",
+        Permission.API_KEYS_MANAGE: "make system keys; see, identify and revoke everybody's keys",
+        Permission.SECRETS_MANAGE: "keep and delete secret values",
+        Permission.SETTINGS_MANAGE: "change the mail server and identity providers",
+        Permission.RETENTION_MANAGE: "say how long traces are kept",
+        Permission.AUDIT_READ: "read the audit trail",
+        Permission.PRIVACY_EXPORT: "export what belongs to a person",
+        Permission.PRIVACY_ERASE: "erase what belongs to a person",
+    }
+)
+
 _READ = frozenset({Permission.TRACES_READ, Permission.ANNOTATIONS_READ, Permission.PROJECTS_READ})
 _WRITE = frozenset(
     {

@@ -180,7 +180,7 @@ def _own_account_routes(handlers: _UserHandlers) -> tuple[Route, ...]:
             method="PATCH",
             path="/v1/user",
             handler=handlers.change_own,
-            permission=Door.ACCOUNT,
+            permission=Door.PERSON,
             summary="Change one's own name or password",
             request=ChangeOwnAccountBody,
             response=dict,

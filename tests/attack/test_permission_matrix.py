@@ -1,0 +1,228 @@
+"""Every route for every kind of caller, as docs/permissions.md says.
+
+The page is made from the table of routes (`make docs`) and is read here as what is expected; the
+answers are those of a running application. A caller whom a route lets pass may still be told that
+its request is wrong or that there is no such thing: no body is sent, and names lead nowhere.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import httpx
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
+from tools.generate_permissions import (
+    COLUMNS,
+    DENIED,
+    ENVIRONMENT,
+    EXPORT_RPC,
+    OPEN,
+    RESTRICTED,
+    UNKNOWN,
+    application_routes,
+)
+
+from bennu.app import Application
+from bennu.kernel.env_file import env_of
+from bennu.settings import Settings
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "permissions.md"
+FIRST, SECOND = "the-first-Password-6", "the-second-Password-7"
+#: What a flow must have read before it refuses a caller: see EXCEPTIONS of the tool.
+BODIES: dict[tuple[str, str], Any] = {
+    ("POST", "/v1/user/api_keys"): {"data": {"name": "k"}},
+    ("POST", "/v1/system/api_keys"): {"data": {"name": "k"}},
+}
+CALLER_NAMES = tuple(column.name for column in COLUMNS)
+#: A page may send people without a session to its sign-in form instead of answering 401.
+TO_THE_FORM = {302, 303}
+
+
+def rows_of_the_page() -> dict[tuple[str, str], dict[str, str]]:
+    """Return (method, path) to what each caller is answered, from the page."""
+    _, _, table = PAGE.read_text("utf-8").partition("## Every route")
+    heading, *rows = re.findall(r"^\| (.+) \|$", table, re.MULTILINE)
+    names = heading.split(" | ")[2:]
+    found = {}
+    for row in rows[1:]:
+        route, _, *cells = row.split(" | ")
+        method, path = route.strip("`").split(" ")
+        found[method, path] = dict(zip(names, cells, strict=True))
+    return found
+
+
+ROWS = rows_of_the_page()
+
+
+def test_the_page_has_a_row_for_each_route_and_a_column_for_each_caller() -> None:
+    routes = {(route.method, route.path) for route in application_routes()}
+    assert routes | {("gRPC", EXPORT_RPC)} == set(ROWS)
+    assert len(routes) > 30
+    assert {tuple(row) for row in ROWS.values()} == {CALLER_NAMES}
+
+
+@dataclass
+class Running:
+    """A started application, and its callers by the names of the columns."""
+
+    application: Application
+    client: httpx.AsyncClient
+    bearers: dict[str, str]
+    passwords: dict[str, str]
+
+    async def sign_in(self, name: str) -> None:
+        body = {"email": f"{name.lower().replace(' ', '-')}@example.com"}
+        answer = await self.client.post(
+            "/auth/login", json={**body, "password": self.passwords[name]}
+        )
+        assert answer.status_code == 204, answer.text
+        self.bearers[name] = answer.cookies["phoenix-access-token"]
+        self.client.cookies.clear()
+
+    async def call(self, name: str, method: str, path: str, body: Any = None) -> httpx.Response:
+        """Send a request as one of the callers, as a browser on the server's own page would."""
+        headers = {"sec-fetch-site": "same-origin"}
+        if self.bearers[name]:
+            headers["authorization"] = f"Bearer {self.bearers[name]}"
+        answer = await self.client.request(method, path, json=body, headers=headers)
+        self.client.cookies.clear()
+        return answer
+
+    async def make(self, name: str, path: str, body: Any) -> dict[str, Any]:
+        answer = await self.call(name, "POST", path, body)
+        assert answer.status_code == 201, answer.text
+        made: dict[str, Any] = answer.json()["data"]
+        return made
+
+
+async def add_person(running: Running, name: str, role: str) -> None:
+    user = {
+        "email": f"{name.lower().replace(' ', '-')}@example.com",
+        "username": name,
+        "role": role,
+        "auth_method": "LOCAL",
+        "password": FIRST,
+    }
+    await running.make("admin secret", "/v1/users", {"user": user, "send_welcome_email": False})
+    running.passwords[name] = FIRST
+    await running.sign_in(name)
+    if name == "must change":
+        return
+    change = {"current_password": FIRST, "password": SECOND}
+    assert (await running.call(name, "PATCH", "/v1/user", change)).status_code == 200
+    running.passwords[name] = SECOND
+    await running.sign_in(name)
+
+
+async def add_callers(running: Running) -> None:
+    running.bearers["none"] = ""
+    running.bearers["admin secret"] = ENVIRONMENT["PHOENIX_ADMIN_SECRET"]
+    for name, role in (
+        ("VIEWER", "VIEWER"),
+        ("MEMBER", "MEMBER"),
+        ("ADMIN", "ADMIN"),
+        ("must change", "ADMIN"),
+    ):
+        await add_person(running, name, role)
+    restricted = {"permissions": sorted(RESTRICTED), "projects": ["default"]}
+    for name, more in (
+        ("user key", {}),
+        ("restricted key", restricted),
+        ("ingest-only key", {"permissions": ["traces:ingest"]}),
+    ):
+        made = await running.make("ADMIN", "/v1/user/api_keys", {"data": {"name": name, **more}})
+        running.bearers[name] = made["key"]
+    made = await running.make("ADMIN", "/v1/system/api_keys", {"data": {"name": "s"}})
+    running.bearers["SYSTEM key"] = made["key"]
+
+
+@pytest.fixture(scope="module")
+async def running() -> AsyncIterator[Running]:
+    application = Application(Settings.from_env(env_of(ENVIRONMENT)))
+    await application.start()
+    transport = httpx.ASGITransport(application.asgi)
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:6006") as c:
+            made = Running(application, c, {}, {})
+            await add_callers(made)
+            yield made
+    finally:
+        await application.stop()
+
+
+async def answer_of(running: Running, name: str, method: str, path: str) -> httpx.Response:
+    """Ask as one caller; a session that the request has ended is opened again."""
+    nowhere = re.sub(r"\{(\w+)\}", "x", path)
+    answer = await running.call(name, method, nowhere, BODIES.get((method, path)))
+    if name in running.passwords and method != "GET":
+        if (await running.call(name, "GET", "/v1/user")).status_code == 401:
+            await running.sign_in(name)
+    elif path == "/auth/logout" and name in running.passwords:
+        await running.sign_in(name)
+    return answer
+
+
+def fits(answer: httpx.Response, expected: str) -> bool:
+    if expected == UNKNOWN:
+        to_form = answer.status_code in TO_THE_FORM and "/login" in answer.headers["location"]
+        return to_form or (answer.status_code == 401 and "www-authenticate" in answer.headers)
+    if expected == DENIED:
+        return answer.status_code == 403
+    if answer.status_code == 401:
+        # An open route may ask for what is no credential of the caller: a password, a cookie.
+        return expected == OPEN and answer.text != "Invalid token"
+    return answer.status_code not in {403, 405} and answer.status_code < 500
+
+
+@pytest.mark.parametrize("name", CALLER_NAMES)
+async def test_every_route_answers_a_caller_as_the_page_says(running: Running, name: str) -> None:
+    wrong = []
+    for (method, path), row in ROWS.items():
+        if method == "gRPC":
+            continue
+        answer = await answer_of(running, name, method, path)
+        if not fits(answer, row[name]):
+            told = f"{answer.status_code} {answer.text[:100]}"
+            wrong.append(f"{method} {path}: expected {row[name]}, got {told}")
+    assert wrong == []
+
+
+async def test_a_bad_credential_fares_as_none(running: Running) -> None:
+    for (method, path), row in ROWS.items():
+        if method != "gRPC" and row["none"] != OPEN:
+            nowhere = re.sub(r"\{(\w+)\}", "x", path)
+            headers = {"authorization": "Bearer bnu_uk_nonsense"}
+            answer = await running.client.request(method, nowhere, headers=headers)
+            assert answer.status_code == 401, f"{method} {path}"
+
+
+STATUS_OF_CELL = {
+    UNKNOWN: grpc.StatusCode.UNAUTHENTICATED,
+    DENIED: grpc.StatusCode.PERMISSION_DENIED,
+    "yes": grpc.StatusCode.OK,
+}
+
+
+async def test_an_export_over_grpc_is_answered_as_the_page_says(running: Running) -> None:
+    server = grpc.aio.server(interceptors=running.application.grpc_interceptors())
+    running.application.add_grpc_services(server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    found = {}
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            export = TraceServiceStub(channel).Export
+            for name, bearer in running.bearers.items():
+                metadata = [("authorization", f"Bearer {bearer}")] if bearer else []
+                call = export(ExportTraceServiceRequest(), metadata=metadata)
+                found[name] = await call.code()
+    finally:
+        await server.stop(None)
+    row = ROWS["gRPC", EXPORT_RPC]
+    assert found == {name: STATUS_OF_CELL[cell] for name, cell in row.items()}
