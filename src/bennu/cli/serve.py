@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bennu.cli.context import env_file_option, load_settings
+from bennu.kernel.memory import give_memory_back
 
 _REFUSED = 1
 
@@ -15,6 +16,7 @@ _REFUSED = 1
 @env_file_option
 def serve_command(env_file: Path | None) -> None:
     """Start the server; it ends at SIGTERM or Ctrl-C."""
+    give_memory_back()
     settings = load_settings(env_file)
     # Imported after the settings were read: a wrong setting is told without waiting for these.
     from bennu.encryption.file_modes import (  # noqa: PLC0415

@@ -12,6 +12,8 @@ from bennu.storage.schema import security_epoch
 
 # Built once: every request on PostgreSQL reads it.
 _READ: Final = select(security_epoch.c.value).where(security_epoch.c.id == 1)
+#: The same for a driver: on SQLite it is read after every commit of anybody, by tiny steps.
+READ_EPOCH_SQL: Final = "SELECT value FROM security_epoch WHERE id = 1"
 _HOLD: Final = _READ.with_for_update()
 _MOVE: Final = (
     update(security_epoch).where(security_epoch.c.id == 1).values(value=security_epoch.c.value + 1)

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection
 
 from bennu.storage.engine import Lane
-from bennu.storage.epoch import read_security_epoch
+from bennu.storage.epoch import READ_EPOCH_SQL, read_security_epoch
 from bennu.storage.failures import DatabaseUnavailableError, database_failures
 from bennu.storage.recognise import refuse_foreign_file
 from bennu.storage.sqlite_connection import (
@@ -119,9 +119,19 @@ class SqliteEngine:
             version = self._inline_driver.execute("PRAGMA data_version").fetchone()[0]
         if version != self._data_version:
             # The version was read first: what is committed in between is seen again next time.
-            self._epoch = await self.read(read_security_epoch, tiny=True)
+            self._epoch = await self._read_epoch(self._inline_driver)
             self._data_version = version
         return self._epoch
+
+    async def _read_epoch(self, driver: sqlite3.Connection) -> int:
+        """Read the row with the driver alone: under ingest this is asked at every request."""
+        try:
+            with database_failures():
+                return int(driver.execute(READ_EPOCH_SQL).fetchone()[0])
+        except DatabaseUnavailableError as error:
+            if not error.busy:
+                raise
+        return await self._readers.run(read_security_epoch)
 
 
 def _empty_write_ahead_log(connection: Connection) -> None:

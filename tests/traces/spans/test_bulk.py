@@ -1,33 +1,13 @@
-"""Many rows per statement. Decision 5."""
+"""The rows of spans go in together, or not at all. Decision 5."""
 
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from bennu.storage.bulk import run_with_rows
 from bennu.storage.database import Connection, Database
 from bennu.traces.projects.store import project_rows_made
-from bennu.traces.spans.bulk import (
-    SPAN_COLUMNS,
-    BulkStatement,
-    SpanTakenError,
-    add_span_rows,
-    run_with_rows,
-)
+from bennu.traces.spans.bulk import SPAN_COLUMNS, SpanTakenError, add_span_rows
 from bennu.traces.spans.statements import TRACES_MADE
-
-PAIRS = BulkStatement(
-    "WITH given(number, content) AS ({given}) SELECT number, content FROM given",
-    ("bigint", "bytea"),
-)
-
-
-async def test_more_rows_than_one_statement_takes(database: Database) -> None:
-    rows = [(number, number.to_bytes(8, "big")) for number in range(40_000)]
-    found = await database.read(lambda c: run_with_rows(c, PAIRS, rows))
-    assert sorted(found) == rows
-
-
-async def test_no_rows_no_statement(database: Database) -> None:
-    assert await database.read(lambda c: run_with_rows(c, PAIRS, [])) == []
 
 
 def span_row(connection: Connection, number: int) -> tuple[object, ...]:

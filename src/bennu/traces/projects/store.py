@@ -11,6 +11,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select
 
 from bennu.kernel.errors import ConflictError, InvalidError
 from bennu.kernel.ids import global_id, row_id_of
+from bennu.storage.bulk import BulkStatement, run_with_rows
 from bennu.storage.schema import projects
 from bennu.storage.upsert import insert_unless_present
 
@@ -19,11 +20,15 @@ DEFAULT_PROJECT_NAME: Final = "default"
 #: Names stand in a unique index; PostgreSQL takes no index entry above 2,704 bytes.
 MAX_NAME_BYTES: Final = 2_000
 _NEWEST: Final = (1 << 63) - 1
-_LOOKUP_SIZE: Final = 500
 
 _COLUMNS: Final = (projects.c.id, projects.c.name, projects.c.description)
 _BY_ID: Final = select(*_COLUMNS).where(projects.c.id == bindparam("row_id"))
 _BY_NAME: Final = select(*_COLUMNS).where(projects.c.name == bindparam("name"))
+_ROWS_NAMED: Final = BulkStatement(
+    "WITH given(name) AS ({given}) "
+    "SELECT projects.name, projects.id FROM given JOIN projects ON projects.name = given.name",
+    ("text",),
+)
 _NEWEST_FIRST: Final = (
     select(*_COLUMNS)
     .where(projects.c.id <= bindparam("newest"))
@@ -153,15 +158,8 @@ def find_project_named(connection: Connection, name: str) -> Project | None:
 
 def project_rows_named(connection: Connection, names: Iterable[str]) -> dict[str, int]:
     """Return name to row of those projects that exist."""
-    wanted = sorted(set(names))
-    found: dict[str, int] = {}
-    for start in range(0, len(wanted), _LOOKUP_SIZE):
-        part = wanted[start : start + _LOOKUP_SIZE]
-        rows = connection.execute(
-            select(projects.c.name, projects.c.id).where(projects.c.name.in_(part))
-        )
-        found.update({row.name: row.id for row in rows})
-    return found
+    wanted = [(name,) for name in sorted(set(names))]
+    return dict(run_with_rows(connection, _ROWS_NAMED, wanted))
 
 
 def project_rows_made(

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select, update
 
+from bennu.storage.bulk import run_with_rows
 from bennu.storage.schema import spans, traces
-from bennu.traces.spans.bulk import run_with_rows
 from bennu.traces.spans.statements import ANCESTORS, ANCESTORS_CHANGED
 
 

@@ -5,7 +5,7 @@
 
 from typing import Final
 
-from bennu.traces.spans.bulk import BulkStatement
+from bennu.storage.bulk import BulkStatement
 
 KNOWN_SPANS: Final = BulkStatement(
     "WITH given(project_id, span_id) AS ({given}) "

@@ -15,8 +15,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from bennu.kernel.errors import ConflictError, InvalidError
+from bennu.storage.bulk import run_with_rows, savepoint
 from bennu.storage.failures import database_failure
-from bennu.traces.spans.bulk import SpanTakenError, add_span_rows, run_with_rows
+from bennu.traces.spans.bulk import SpanTakenError, add_span_rows
 from bennu.traces.spans.model import Span
 from bennu.traces.spans.rollups import NOTHING, Sums, added, rolled_up
 from bennu.traces.spans.statements import (
@@ -130,16 +131,13 @@ def refuse_known_spans(connection: Connection, batches: Iterable[SpanBatch]) -> 
 
 def _insert_round(connection: Connection, arrivals: Arrivals) -> int:
     while arrivals:
-        savepoint = connection.begin_nested()
         try:
-            _write(connection, list(arrivals.values()))
-        except SpanTakenError:
-            savepoint.rollback()
-        else:
-            savepoint.commit()
+            with savepoint(connection):
+                _write(connection, list(arrivals.values()))
             return len(arrivals)
-        known = set(run_with_rows(connection, KNOWN_SPANS, list(arrivals)))
-        arrivals = {key: arrival for key, arrival in arrivals.items() if key not in known}
+        except SpanTakenError:
+            known = set(run_with_rows(connection, KNOWN_SPANS, list(arrivals)))
+            arrivals = {key: arrival for key, arrival in arrivals.items() if key not in known}
     return 0
 
 
