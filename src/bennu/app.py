@@ -4,17 +4,18 @@ The one file that knows everyone. It builds stores, then flows, then routes, by 
 constructors, and decides nothing else.
 """
 
-import asyncio
 import logging
 import os
 import secrets
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 from bennu.access import Caller
 from bennu.audit.events import AuditEvent, EventName, Outcome, Target
 from bennu.audit.log import AuditLog
+from bennu.audit.pruning import AuditPruning
 from bennu.audit.routes import audit_routes
 from bennu.auth.answer_boundary import LOCAL_BOUNDARY_SECONDS, AnswerBoundary
 from bennu.auth.api_keys.flow import ApiKeys
@@ -40,6 +41,7 @@ from bennu.kernel.clock import SystemClock
 from bennu.kernel.errors import AppError
 from bennu.kernel.ids import SystemEntropy
 from bennu.kernel.secret import Secret
+from bennu.kernel.tasks import BackgroundTasks, Repeated
 from bennu.monitoring.health import Readiness, health_routes
 from bennu.secrets_in_use import environment_secrets, exposed_file_warnings, key_source_of
 from bennu.settings import Settings
@@ -64,7 +66,8 @@ from bennu.users.routes import user_routes
 logger: Final = logging.getLogger("bennu.app")
 
 FOLD_TICK_SECONDS: Final = 5
-SWEEP_SECONDS: Final = 3600
+SWEEP_SECONDS: Final = 3_600
+_FIRST_SWEEP_SECONDS: Final = 5
 _GENERATED_PASSWORD_BYTES: Final = 18
 
 
@@ -75,7 +78,7 @@ class Application:
         self._settings = settings
         self._clock, self._entropy = SystemClock(), SystemEntropy()
         self._database = Database(settings.storage, self._clock)
-        self._ticking: asyncio.Task[None] | None = None
+        self._tasks: BackgroundTasks | None = None
         self._first_password: Secret | None = None
         self._cipher = Cipher(key_source_of(settings, self._entropy).key_material().keyring())
         self._vault = Vault(self._cipher, self._clock, self._entropy)
@@ -171,7 +174,8 @@ class Application:
         secrets_given = environment_secrets(self._settings)
         await self._database.write(lambda c: self._vault.record_sightings(c, secrets_given))
         await self._make_first_accounts()
-        self._ticking = asyncio.create_task(self._tick())
+        self._tasks = BackgroundTasks(self._repeated())
+        self._tasks.start()
 
     async def _make_first_accounts(self) -> None:
         auth = self._settings.auth
@@ -188,22 +192,18 @@ class Application:
         if was_made:
             self._first_password = password
 
-    async def _tick(self) -> None:
-        """Write the folded audit records whose minute is over; sweep old counts once an hour."""
-        sweep_at = self._clock.monotonic_seconds()
-        while True:
-            await asyncio.sleep(FOLD_TICK_SECONDS)
-            try:
-                await self._audit.flush_folded()
-            except AppError as error:
-                logger.warning("audit.flush.failed", extra={"reason": error.detail})
-            if self._clock.monotonic_seconds() < sweep_at:
-                continue
-            sweep_at += SWEEP_SECONDS
-            try:
-                await self._lockout.sweep_failures()
-            except AppError as error:
-                logger.warning("sign_in_failures.sweep.failed", extra={"reason": error.detail})
+    def _repeated(self) -> tuple[Repeated, ...]:
+        """Return what runs beside requests; see kernel/tasks.py."""
+        audit, tick = self._audit, FOLD_TICK_SECONDS
+        retention = timedelta(days=self._settings.audit.retention_days)
+        pruning = AuditPruning(self._database, self._clock, audit, retention)
+        hourly, first = SWEEP_SECONDS, _FIRST_SWEEP_SECONDS
+        return (
+            Repeated("audit.folding", audit.flush_folded, tick, tick),
+            Repeated("audit.pruning", pruning.prune_old_records, hourly, first),
+            Repeated("audit.checkpoint", audit.keep_checkpoint, hourly, first),
+            Repeated("auth.failures", self._lockout.sweep_failures, hourly, first),
+        )
 
     def announce(self) -> None:
         """Print the address, and once the user and the first password."""
@@ -232,11 +232,12 @@ class Application:
 
     async def stop(self) -> None:
         """Finish what was taken and close the database."""
-        if self._ticking is not None:
-            self._ticking.cancel()
+        was_started = self._tasks is not None
+        if self._tasks is not None:
+            await self._tasks.stop()
         try:
             await self._buffer.drain()
-            if self._ticking is not None:
+            if was_started:
                 await self._audit.flush_folded(all_bursts=True)
         finally:
             self._passwords.stop()

@@ -7,14 +7,14 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 from starlette.types import Receive, Scope, Send
 
 from bennu.access import ADMIN, MEMBER, VIEWER, Caller
 from bennu.audit.events import AuditEvent, EventName, Outcome, Target
 from bennu.audit.log import AuditLog
 from bennu.audit.query import MOST_RECORDS
-from bennu.audit.routes import NDJSON, audit_routes
+from bennu.audit.routes import NDJSON, NOT_RESTRICTED, audit_routes
 from bennu.encryption.cipher import Cipher, Keyring
 from bennu.encryption.vault import Vault
 from bennu.httpio.dispatch import application_of
@@ -24,7 +24,7 @@ from bennu.kernel.secret import Secret
 from bennu.storage.database import Connection, Database
 from bennu.storage.schema import audit_events
 from fakes.clock import FrozenClock
-from fakes.principals import user_with_role
+from fakes.principals import key_for_projects, user_with_role
 
 pytestmark = pytest.mark.anyio
 PATH = "/v1/audit_events"
@@ -179,6 +179,17 @@ async def test_only_who_may_read_it_does(client: httpx.AsyncClient, door: As) ->
     for role in (MEMBER, VIEWER):
         door.principal = user_with_role(role)
         assert (await client.get(PATH)).status_code == 403
+
+
+async def test_a_key_restricted_to_projects_sees_nothing_of_the_whole_trail(
+    client: httpx.AsyncClient, door: As, database: Database
+) -> None:
+    door.principal = key_for_projects(1, role=ADMIN)
+    for headers in ({}, {"accept": NDJSON}):
+        answer = await client.get(PATH, headers=headers)
+        assert (answer.status_code, answer.text) == (403, NOT_RESTRICTED)
+    count = select(func.count()).select_from(audit_events)
+    assert await database.read(lambda c: c.execute(count).scalar_one()) == 0
 
 
 @pytest.mark.parametrize(

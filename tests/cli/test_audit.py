@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from bennu.access import SERVER, Caller
 from bennu.audit.events import AuditEvent, EventName, Target
@@ -21,7 +21,7 @@ from bennu.kernel.ids import SystemEntropy
 from bennu.kernel.secret import Secret
 from bennu.storage.database import Database
 from bennu.storage.migrate import migrate
-from bennu.storage.schema import audit_events
+from bennu.storage.schema import audit_checkpoints, audit_events, audit_head
 from bennu.storage.settings import StorageSettings
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -33,6 +33,7 @@ class Place:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.database_path = folder, folder / "bennu.db"
+        folder.mkdir(exist_ok=True)
         self.env_file = folder / "bennu.env"
         url = f"sqlite:///{self.database_path}"
         self.env_file.write_text(f"PHOENIX_SECRET={SECRET}\nPHOENIX_SQL_DATABASE_URL={url}\n")
@@ -53,7 +54,7 @@ class Place:
 
         return asyncio.run(run())
 
-    def fill(self) -> None:
+    def fill(self, records: int = RECORDS) -> None:
         async def run() -> None:
             settings = StorageSettings(self.folder, sqlite_path=self.database_path)
             database = Database(settings, SystemClock())
@@ -65,7 +66,7 @@ class Place:
             await database.write(lambda c: verify_secret(c, vault.cipher))
             audit = AuditLog(database, SystemClock(), SystemEntropy(), vault)
             await audit.start()
-            for number in range(RECORDS):
+            for number in range(records):
                 name = EventName.USER_CREATED if number % 2 else EventName.USER_CHANGED
                 event = AuditEvent(name, target=Target("user", str(number), "a\nb"))
                 await audit.note(event, Caller(SERVER))
@@ -141,11 +142,141 @@ def test_export_prints_what_was_asked_for(place: Place) -> None:
     assert len(records_of(place.run("export", "--start", "2020-01-01T00:00:00+0200"))) > RECORDS
 
 
+# --- what vouches for the end of the trail ----------------------------------------------------
+
+
+class Saved:
+    """The rows that say how long the trail is, as an intruder could copy and put them back."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        tables = (audit_head, audit_checkpoints)
+        self._rows = place.change(
+            lambda c: [(t, c.execute(select(t)).mappings().all()) for t in tables]
+        )
+
+    def put_back(self) -> None:
+        def work(connection: Connection) -> None:
+            for table, rows in self._rows:
+                connection.execute(delete(table))
+                if rows:
+                    connection.execute(insert(table), [dict(row) for row in rows])
+
+        self._place.change(work)
+
+
+def cut_after(place: Place, sequence: int) -> None:
+    place.change(
+        lambda c: c.execute(delete(audit_events).where(audit_events.c.sequence > sequence))
+    )
+
+
+def checkpoint_of(place: Place, name: str) -> tuple[Path, Path]:
+    """Export a checkpoint and the public key into files; return both."""
+    kept, public = place.folder / f"{name}.json", place.folder / f"{name}.pem"
+    done = place.run("checkpoint", "--public-key", str(public))
+    assert done.exit_code == 0, done.output
+    kept.write_text(done.stdout)
+    return kept, public
+
+
+def verified(place: Place, *arguments: str) -> tuple[int, dict[str, Any]]:
+    done = place.run("verify", "--json", *arguments)
+    return done.exit_code, json.loads(done.stdout)
+
+
+def test_a_checkpoint_is_exported_and_fits_the_trail_it_came_from(place: Place) -> None:
+    kept, public = checkpoint_of(place, "kept")
+    document = json.loads(kept.read_text())
+    assert document.keys() == {"sequence", "chain_hash", "time_utc", "signature", "public_key"}
+    assert document["sequence"] == RECORDS
+    assert document["public_key"] == public.read_text()
+    place.fill()  # the trail goes on
+    for arguments in ((), ("--checkpoint", kept), ("--checkpoint", kept, "--public-key", public)):
+        status, finding = verified(place, *map(str, arguments))
+        assert (status, finding["ok"], finding["records"]) == (0, True, 2 * RECORDS)
+
+
+def test_a_cut_tail_is_found_by_the_head(place: Place) -> None:
+    cut_after(place, 20)
+    assert verified(place) == (
+        1,
+        {"ok": False, "records": 20, "first_bad_sequence": 21, "reason": "tail_removed"},
+    )
+
+
+def test_a_tail_cut_with_head_and_checkpoints_needs_the_exported_checkpoint(place: Place) -> None:
+    """An intruder puts the whole database back to an earlier state; all of it fits together."""
+    earlier = Saved(place)
+    place.fill()
+    kept, public = checkpoint_of(place, "kept")
+    cut_after(place, RECORDS)
+    earlier.put_back()
+    assert verified(place) == (
+        0,
+        {"ok": True, "records": RECORDS, "first_bad_sequence": None, "reason": None},
+    )
+    for arguments in (("--checkpoint", kept), ("--checkpoint", kept, "--public-key", public)):
+        status, finding = verified(place, *map(str, arguments))
+        assert (status, finding["reason"]) == (1, "tail_removed")
+        assert finding["first_bad_sequence"] == RECORDS + 1
+    # Also when the trail has grown beyond that place again.
+    place.fill()
+    place.fill()
+    status, finding = verified(place, "--checkpoint", str(kept))
+    assert (status, finding["reason"]) == (1, "checkpoint_differs")
+    assert finding["first_bad_sequence"] == 2 * RECORDS
+    assert "checkpoint_differs" in place.run("verify", "--checkpoint", str(kept)).stdout
+
+
+def test_a_checkpoint_of_somebody_else_vouches_for_nothing(place: Place, tmp_path: Path) -> None:
+    kept, _ = checkpoint_of(place, "kept")
+    forged = json.loads(kept.read_text())
+    forged["sequence"] -= 1
+    kept.write_text(json.dumps(forged))
+    assert verified(place, "--checkpoint", str(kept))[1]["reason"] == "checkpoint_forged"
+
+    other = Place(tmp_path / "other")
+    other.fill()
+    foreign, foreign_public = checkpoint_of(other, "foreign")
+    # With the key that was kept elsewhere, another server's key in the database does not count.
+    assert verified(place, "--checkpoint", str(foreign))[1]["reason"] == "checkpoint_forged"
+    finding = verified(place, "--public-key", str(foreign_public))[1]
+    assert finding["reason"] == "checkpoint_changed"
+
+
+def test_what_is_no_checkpoint_or_key_is_wrong_usage(place: Place) -> None:
+    nothing = place.folder / "nothing"
+    nothing.write_text("hello")
+    for option in ("--checkpoint", "--public-key"):
+        done = place.run("verify", option, str(nothing))
+        assert done.exit_code == 2
+        assert option in done.stderr
+        assert place.run("verify", option, str(place.folder / "missing")).exit_code == 2
+    where = str(place.folder / "no" / "such" / "folder" / "key.pem")
+    assert place.run("checkpoint", "--public-key", where).exit_code == 2
+
+
+def test_a_head_that_was_changed_is_not_signed(place: Place) -> None:
+    place.change(lambda c: c.execute(update(audit_head).values(sequence=5)))
+    done = place.run("checkpoint")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "bennu audit verify" in done.stderr
+
+
+def test_an_empty_trail_has_no_checkpoint(tmp_path: Path) -> None:
+    empty = Place(tmp_path / "empty")
+    empty.fill(0)
+    done = empty.run("checkpoint")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "no record yet" in done.stderr
+
+
 def test_a_wrong_secret_is_refused(place: Place) -> None:
     url = f"sqlite:///{place.database_path}"
     text = f"PHOENIX_SECRET={'x1' * 20}\nPHOENIX_SQL_DATABASE_URL={url}\n"
     place.env_file.write_text(text)
-    for command in ("verify", "tail", "export"):
+    for command in ("verify", "checkpoint", "tail", "export"):
         done = place.run(command)
         assert done.exit_code == 1, command
         assert "PHOENIX_SECRET" in done.stderr

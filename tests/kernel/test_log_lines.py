@@ -46,3 +46,14 @@ def test_a_traceback_is_kept(formatter: logging.Formatter) -> None:
         failed = record("event")
         failed.exc_info = sys.exc_info()
     assert "ValueError: invalid literal" in formatter.format(failed)
+
+
+def test_the_text_of_an_error_forges_no_line_either() -> None:
+    forged = "x\n2026-01-01T00:00:00 INFO    auth.sign_in.succeeded\u2028again\x1b[2Jgone"
+    failed = record("event")
+    failed.exc_info = (ValueError, ValueError(forged), None)
+    first, *rest = ReadableLines().format(failed).split("\n")
+    assert first.endswith("event")
+    assert all(line.startswith("  | ") for line in rest)
+    assert all(line.isprintable() for line in rest)
+    assert len(JsonLines().format(failed).splitlines()) == 1

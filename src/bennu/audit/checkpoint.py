@@ -43,6 +43,15 @@ class Checkpoint:
     time_at: int
     signature: str
 
+    def fields(self) -> dict[str, Any]:
+        """Return it as it is exported."""
+        return {
+            "sequence": self.sequence,
+            "chain_hash": self.chain_hash,
+            "time_utc": from_microseconds(self.time_at).isoformat(),
+            "signature": self.signature,
+        }
+
 
 class _Document(msgspec.Struct):
     """A checkpoint as it is exported."""
@@ -80,13 +89,7 @@ def is_authentic(checkpoint: Checkpoint, public_pem: str) -> bool:
 
 def checkpoint_document(checkpoint: Checkpoint, seed: bytes) -> dict[str, Any]:
     """Return a checkpoint as it is exported, with the public key that it is checked with."""
-    return {
-        "sequence": checkpoint.sequence,
-        "chain_hash": checkpoint.chain_hash,
-        "time_utc": from_microseconds(checkpoint.time_at).isoformat(),
-        "signature": checkpoint.signature,
-        "public_key": public_key_pem(seed),
-    }
+    return {**checkpoint.fields(), "public_key": public_key_pem(seed)}
 
 
 def read_checkpoint_document(text: bytes) -> Checkpoint:

@@ -226,6 +226,9 @@ class AuditLog:
     async def keep_checkpoint(self) -> Checkpoint | None:
         """Sign how far the trail goes, unless that was done; None when it is empty.
 
+        A new one is a line of the log as well: where logs are kept elsewhere, the line vouches
+        for the trail like an exported checkpoint, and `bennu audit verify` takes it as one.
+
         Raises:
             BrokenTrailError: the head was changed by somebody else; it is not signed.
         """
@@ -243,6 +246,8 @@ class AuditLog:
         checkpoint = sign_checkpoint(seed, head.sequence, head.chain_hash, now)
         if known is None:
             insert_checkpoint(connection, checkpoint)
+            line = partial(logger.info, "audit.checkpoint", extra=checkpoint.fields())
+            after_commit(connection, line)
         return checkpoint
 
     async def exported_checkpoint(self) -> dict[str, Any] | None:

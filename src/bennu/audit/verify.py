@@ -143,7 +143,7 @@ def _verify_records(
     if evidence.contradicts(expected - 1, previous_hash):
         return TrailFinding(0, expected, TamperReason.CHECKPOINT_DIFFERS)
     for row in records_after(connection, None):
-        problem = _problem_of(key, previous_hash, expected, row)
+        problem = problem_of(key, previous_hash, expected, row)
         if problem is TamperReason.CHANGED and _stands_later(
             key, row["sequence"], previous_hash, records_after(connection, row["sequence"])
         ):
@@ -156,9 +156,17 @@ def _verify_records(
     return _verify_end(head, evidence, expected - 1, previous_hash, count)
 
 
-def _problem_of(
+def problem_of(
     key: bytes, previous_hash: str, expected: int, row: Mapping[str, Any]
 ) -> TamperReason | None:
+    """Say what is wrong with one record, or None.
+
+    Args:
+        key: of the chain.
+        previous_hash: of the record before it.
+        expected: the sequence that it should have.
+        row: the record, all columns.
+    """
     if row["sequence"] != expected:
         is_before = row["sequence"] < expected
         return TamperReason.INSERTED if is_before else TamperReason.REMOVED

@@ -45,14 +45,17 @@ class JsonLines(logging.Formatter):
 
 
 class ReadableLines(logging.Formatter):
-    """``time LEVEL message name=value``; a traceback follows on lines of its own."""
+    """``time LEVEL message name=value``; a traceback follows on lines that begin with a bar."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Write the record; values are escaped, so that one record is one line."""
         parts = [_time(record), f"{record.levelname:<7}", one_line(record.getMessage())]
         parts += [f"{name}={_shown(value)}" for name, value in _fields(record).items()]
         text = " ".join(parts)
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        if record.exc_info:
+            told = self.formatException(record.exc_info).splitlines()
+            text = "\n".join([text, *(f"  | {one_line(line)}" for line in told)])
+        return text
 
 
 def one_line(text: str) -> str:
