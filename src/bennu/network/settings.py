@@ -94,6 +94,19 @@ VARIABLES: Final = (
         "true",
         "false: no outbound connection but those that are configured.",
     ),
+    Variable(
+        "HTTPS_PROXY",
+        "URL",
+        "",
+        "The proxy through which the server itself calls https addresses, `http://proxy:3128`.",
+        secret=True,
+    ),
+    Variable(
+        "NO_PROXY",
+        "comma list of host names",
+        "",
+        "Hosts and domains that are called without it; loopback always is.",
+    ),
 )
 
 _MAX_PORT: Final = 65_535
@@ -128,6 +141,8 @@ class NetworkSettings:
         rate_limits: the rules as given; the route table they refer to is known later.
         rate_limit_storage_url: may hold a password.
         egress_allowed_hosts: host names, patterns or networks.
+        https_proxy: may hold a password.
+        no_proxy: host names or domains in lower case; ``*`` for all.
     """
 
     host: str = "127.0.0.1"
@@ -144,6 +159,8 @@ class NetworkSettings:
     rate_limit_storage_url: Secret | None = None
     egress_allowed_hosts: tuple[str, ...] = ()
     allow_external_resources: bool = True
+    https_proxy: Secret | None = None
+    no_proxy: tuple[str, ...] = ()
 
     @property
     def listens_beyond_loopback(self) -> bool:
@@ -178,6 +195,8 @@ class NetworkSettings:
             rate_limit_storage_url=_read_storage_url(env),
             egress_allowed_hosts=_read_hosts(env, "PHOENIX_EGRESS_ALLOWED_HOSTS"),
             allow_external_resources=env.flag("PHOENIX_ALLOW_EXTERNAL_RESOURCES", default=True),
+            https_proxy=_read_proxy(env),
+            no_proxy=_read_no_proxy(env),
         )
         if settings.port == settings.grpc_port:
             env.refuse("PHOENIX_GRPC_PORT", f"another port than PHOENIX_PORT ({settings.port})")
@@ -301,3 +320,18 @@ def _read_storage_url(env: Env) -> Secret | None:
         return url
     env.refuse("PHOENIX_RATE_LIMIT_STORAGE_URL", "an address redis://… or rediss://…", secret=True)
     return None
+
+
+def _read_proxy(env: Env) -> Secret | None:
+    """Read the proxy under the names that other programs use too."""
+    name = next((n for n in ("HTTPS_PROXY", "https_proxy") if env.is_set(n)), "")
+    proxy = env.secret(name) if name else None
+    if proxy is None or split_http_url(proxy.reveal()) is not None:
+        return proxy
+    env.refuse(name, "an address such as http://proxy.example.com:3128", secret=True)
+    return None
+
+
+def _read_no_proxy(env: Env) -> tuple[str, ...]:
+    name = "NO_PROXY" if env.is_set("NO_PROXY") else "no_proxy"
+    return tuple(item.lower().removeprefix("*.").lstrip(".") for item in env.items(name))
