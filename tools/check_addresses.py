@@ -15,7 +15,9 @@ NAMED_HOSTS = frozenset(
         "keycloak.company.com",
         "ldap.company.com",
         "login.microsoftonline.com",
+        "metadata.google.internal",
         "ossrdbms-aad.database.windows.net",
+        "schemas.openid.net",
         "trusted-app.com",
         "www.apache.org",
     }
