@@ -43,6 +43,8 @@ from bennu.kernel.ids import SystemEntropy
 from bennu.kernel.secret import Secret
 from bennu.kernel.tasks import BackgroundTasks, Repeated
 from bennu.monitoring.health import Readiness, health_routes
+from bennu.roles.flow import Roles
+from bennu.roles.routes import role_routes
 from bennu.secrets_in_use import environment_secrets, exposed_file_warnings, key_source_of
 from bennu.settings import Settings
 from bennu.storage.database import Database
@@ -127,6 +129,7 @@ class Application:
             *session_routes(sessions, cookies),
             *api_key_routes(keys),
             *user_routes(users, cookies.delete_on),
+            *role_routes(Roles(database, clock, self._audit)),
             *stored_settings_routes(stored),
             *audit_routes(database, self._audit),
             *discovery_routes(lambda: self.routes),

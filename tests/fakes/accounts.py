@@ -27,6 +27,8 @@ from bennu.kernel.clock import to_microseconds
 from bennu.kernel.errors import UnauthenticatedError
 from bennu.kernel.ids import SystemEntropy
 from bennu.kernel.secret import Secret
+from bennu.roles.flow import Roles
+from bennu.roles.routes import role_routes
 from bennu.storage.database import Database
 from bennu.storage.schema import audit_events
 from bennu.users.flow import Users
@@ -64,6 +66,7 @@ class Accounts:
         self.sessions = Sessions(database, clock, entropy, CIPHER, self.audit, settings)
         self.authenticator = Authenticator(database, clock, CIPHER, settings)
         self.keys = ApiKeys(database, clock, entropy, CIPHER, self.audit, settings)
+        self.roles = Roles(database, clock, self.audit)
         self.users = Users(database, clock, CIPHER, self.audit, self.passwords)
         self.cookies = SessionCookies(settings)
         self.lockout = Lockout(database, clock, self.vault, self.audit, settings)
@@ -77,6 +80,7 @@ class Accounts:
             *session_routes(self.sessions, self.cookies),
             *api_key_routes(self.keys),
             *user_routes(self.users, self.cookies.delete_on),
+            *role_routes(self.roles),
         )
 
     async def pass_time(self, seconds: float) -> None:

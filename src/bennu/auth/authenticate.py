@@ -23,9 +23,10 @@ from bennu.encryption.cipher import Cipher
 from bennu.kernel.clock import Clock, to_microseconds
 from bennu.kernel.errors import MalformedError, UnauthenticatedError
 from bennu.kernel.ids import equal_in_constant_time, global_id
+from bennu.roles.store import permissions_of_role
 from bennu.storage.database import Database
 from bennu.users.model import USER
-from bennu.users.store import find_system_user, permissions_of_role
+from bennu.users.store import find_system_user
 
 INVALID: Final = "Invalid token"
 EXPIRED: Final = "Expired token"

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from bennu.access import ADMIN, BUILT_IN_ROLES, SYSTEM, Caller, Permission
+from bennu.access import ADMIN, SYSTEM, Caller, Permission
 from bennu.audit.events import AuditEvent, EventName, Target
 from bennu.audit.log import AuditLog
 from bennu.encryption.cipher import Cipher
@@ -24,6 +24,7 @@ from bennu.kernel.errors import (
 )
 from bennu.kernel.ids import global_id, row_id_of
 from bennu.kernel.secret import Secret
+from bennu.roles.store import permissions_of_role, role_name_of
 from bennu.storage.database import Database
 from bennu.storage.epoch import hold_security_epoch, move_security_epoch
 from bennu.users.model import (
@@ -44,7 +45,6 @@ from bennu.users.store import (
     find_user,
     insert_user,
     newest_users,
-    permissions_of_role,
     set_role,
     taken_field,
     update_user,
@@ -197,7 +197,7 @@ class Users:
         self, connection: Connection, caller: Caller, current: User, change: UserChange
     ) -> _Changes:
         changes = _Changes()
-        if change.role is not None and change.role.upper() != current.role:
+        if change.role is not None and change.role.lower() != current.role.lower():
             if current.row_id == caller.principal.user_id:
                 raise DeniedError("Nobody changes their own role")
             changes.note("role", current.role, self._role_for(connection, caller, change.role))
@@ -349,9 +349,9 @@ class Users:
 
     def _role_for(self, connection: Connection, caller: Caller, role: str) -> str:
         """Return the role's own spelling if it exists and is not above the caller."""
-        name = role.upper() if role.upper() in BUILT_IN_ROLES else role
-        permissions = permissions_of_role(connection, name)
-        if permissions is None or name == SYSTEM:
+        name = role_name_of(connection, role)
+        permissions = None if name is None else permissions_of_role(connection, name)
+        if name is None or permissions is None or name == SYSTEM:
             raise SchemaError(
                 FieldProblem(("body", "role"), "Input should be ADMIN, MEMBER, VIEWER or a role")
             )

@@ -1,13 +1,12 @@
 """Rows of users and of what they may do."""
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, select, update
 
-from bennu.access import ADMIN, BUILT_IN_ROLES, VIEWER, Permission
-from bennu.storage.schema import api_keys, credentials, grants, roles, sessions, users
+from bennu.access import ADMIN, VIEWER
+from bennu.storage.schema import api_keys, credentials, grants, sessions, users
 from bennu.users.model import User
 
 GLOBAL: Final = "global"
@@ -142,18 +141,6 @@ def has_admin(connection: Connection) -> bool:
     """Whether anybody was ever made an admin."""
     statement = select(grants.c.id).where(grants.c.role == ADMIN, grants.c.subject_kind == "user")
     return connection.execute(statement.limit(1)).first() is not None
-
-
-def permissions_of_role(connection: Connection, role: str) -> frozenset[Permission] | None:
-    """Return what a role may do, or None when there is no such role."""
-    built_in = BUILT_IN_ROLES.get(role)
-    if built_in is not None:
-        return built_in
-    text = connection.execute(select(roles.c.permissions).where(roles.c.name == role)).scalar()
-    if text is None:
-        return None
-    known = {str(permission) for permission in Permission}
-    return frozenset(Permission(name) for name in json.loads(text) if name in known)
 
 
 def count_keys_of(connection: Connection, user_id: int) -> int:

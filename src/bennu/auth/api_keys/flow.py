@@ -43,9 +43,9 @@ from bennu.kernel.errors import (
 )
 from bennu.kernel.ids import Entropy, global_id, row_id_of
 from bennu.kernel.secret import Secret
+from bennu.roles.store import permissions_of_role, role_name_of
 from bennu.storage.database import Database
 from bennu.storage.epoch import hold_security_epoch, move_security_epoch
-from bennu.users.store import permissions_of_role
 
 KEYS_CANNOT: Final = "API keys cannot create API keys"
 KIND_NAMES: Final = {USER_KEYS: "UserApiKey", SYSTEM_KEYS: "SystemApiKey"}
@@ -252,10 +252,9 @@ def _refuse_ended_session(connection: Connection, caller: Caller) -> None:
 
 
 def _clean_role(connection: Connection, caller: Caller, role: str | None) -> str:
-    name = SYSTEM if role is None else role
-    name = name.upper() if permissions_of_role(connection, name.upper()) is not None else name
-    permissions = permissions_of_role(connection, name)
-    if permissions is None:
+    name = role_name_of(connection, SYSTEM if role is None else role)
+    permissions = None if name is None else permissions_of_role(connection, name)
+    if name is None or permissions is None:
         raise SchemaError(FieldProblem(("body", "data", "role"), "Input should be a known role"))
     if not permissions <= caller.principal.permissions:
         raise DeniedError("Nobody gives a role above their own", detail="role above the caller's")

@@ -1,0 +1,1 @@
+"""Roles: the built-in ones and those that admins define out of the catalog."""
