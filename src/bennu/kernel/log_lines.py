@@ -78,6 +78,9 @@ def configure_logging(level: int, database_level: int, *, structured: bool) -> N
         database_level: the same for the libraries that speak to the database.
         structured: JSON lines instead of readable ones.
     """
+    # Nothing of this is written, and every request has a line (Logging HOWTO, "Optimization").
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001 - no walk up the stack
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines() if structured else ReadableLines())
     root = logging.getLogger()

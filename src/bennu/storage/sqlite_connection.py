@@ -93,15 +93,24 @@ def writer_engine(target: str, wait_seconds: float) -> SqlEngine:
     return engine
 
 
-def reader_engine(target: str, wait_seconds: float) -> SqlEngine:
-    """Return an engine whose connections cannot change anything."""
+def reader_engine(
+    target: str, wait_seconds: float, *, begins_transactions: bool = True
+) -> SqlEngine:
+    """Return an engine whose connections cannot change anything.
+
+    Args:
+        target: path of the file, or ``:memory:``.
+        wait_seconds: how long a reader waits for a lock.
+        begins_transactions: False when the caller begins and ends them with the driver itself.
+    """
     engine = create_engine(
         "sqlite://",
         creator=lambda: _open_reader(target, wait_seconds),
         poolclass=NullPool,
         hide_parameters=True,
     )
-    _begin_with(engine, "BEGIN")
+    if begins_transactions:
+        _begin_with(engine, "BEGIN")
     return engine
 
 

@@ -57,7 +57,7 @@ class SqliteEngine:
             name="bennu-reader",
             thread_count=_READER_THREADS,
         )
-        self._inline_engine = reader_engine(target, _LOOP_WAIT_SECONDS)
+        self._inline_engine = reader_engine(target, _LOOP_WAIT_SECONDS, begins_transactions=False)
         self._inline: Connection | None = None
         self._inline_driver: sqlite3.Connection | None = None
         self._data_version = -1
@@ -79,6 +79,8 @@ class SqliteEngine:
             await self._readers.start()
             with database_failures():
                 self._inline = self._inline_engine.connect()
+                # To SQLAlchemy one transaction that never ends; see _read_inline.
+                self._inline.begin()
                 self._inline_driver = driver_of(self._inline)
         except DatabaseUnavailableError:
             await self.stop()
@@ -96,10 +98,10 @@ class SqliteEngine:
         """Run ``work`` in a reader thread, or here and now when it is tiny."""
         if self._path is None:
             return await self._writer.run(work)
-        if tiny and self._inline is not None:
+        if tiny and self._inline is not None and self._inline_driver is not None:
             try:
-                with database_failures(), self._inline.begin():
-                    return work(self._inline)
+                with database_failures():
+                    return _read_inline(self._inline, self._inline_driver, work)
             except DatabaseUnavailableError as error:
                 if not error.busy:
                     raise
@@ -132,6 +134,17 @@ class SqliteEngine:
             if not error.busy:
                 raise
         return await self._readers.run(read_security_epoch)
+
+
+def _read_inline(
+    connection: Connection, driver: sqlite3.Connection, work: Callable[[Connection], T]
+) -> T:
+    """Read in a transaction of the driver: SQLAlchemy's own costs as much as the query."""
+    driver.execute("BEGIN")
+    try:
+        return work(connection)
+    finally:
+        driver.rollback()
 
 
 def _empty_write_ahead_log(connection: Connection) -> None:

@@ -5,9 +5,9 @@ Spec: line 148. Source: data-plane contract, section 5.
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from bennu.kernel.errors import ConflictError, InvalidError
 from bennu.kernel.ids import global_id, row_id_of
@@ -78,8 +78,9 @@ def check_project_name(name: str) -> None:
         )
 
 
-def _project_of(row: RowMapping) -> Project:
-    return Project(row_id=row["id"], name=row["name"], description=row["description"])
+def _project_of(row: Row[Any, Any, Any]) -> Project:
+    row_id, name, description = row
+    return Project(row_id, name, description)
 
 
 def find_project(connection: Connection, identifier: str) -> Project | None:
@@ -88,10 +89,10 @@ def find_project(connection: Connection, identifier: str) -> Project | None:
         return None
     row_id = row_id_of(identifier, KIND)
     if row_id is not None:
-        row = connection.execute(_BY_ID, {"row_id": row_id}).mappings().one_or_none()
+        row = connection.execute(_BY_ID, {"row_id": row_id}).one_or_none()
         if row is not None:
             return _project_of(row)
-    row = connection.execute(_BY_NAME, {"name": identifier}).mappings().one_or_none()
+    row = connection.execute(_BY_NAME, {"name": identifier}).one_or_none()
     return None if row is None else _project_of(row)
 
 
@@ -115,13 +116,13 @@ def newest_projects(
     newest = _NEWEST if newest_row_id is None else newest_row_id
     if not name_contains and visible_row_ids is None:
         rows = connection.execute(_NEWEST_FIRST, {"newest": newest, "row_count": limit})
-        return [_project_of(row) for row in rows.mappings()]
+        return [_project_of(row) for row in rows]
     wanted = name_contains.casefold()
     found: list[Project] = []
     # Compared here and not by the database: the two know different letters.
-    for row in connection.execute(_ANY_NEWEST_FIRST, {"newest": newest}).mappings():
-        is_visible = visible_row_ids is None or row["id"] in visible_row_ids
-        if is_visible and wanted in row["name"].casefold():
+    for row in connection.execute(_ANY_NEWEST_FIRST, {"newest": newest}):
+        is_visible = visible_row_ids is None or row.id in visible_row_ids
+        if is_visible and wanted in row.name.casefold():
             found.append(_project_of(row))
             if len(found) == limit:
                 break
@@ -152,7 +153,7 @@ def insert_project(
 
 def find_project_named(connection: Connection, name: str) -> Project | None:
     """Return the project with exactly this name, even when it looks like a public id."""
-    row = connection.execute(_BY_NAME, {"name": name}).mappings().one_or_none()
+    row = connection.execute(_BY_NAME, {"name": name}).one_or_none()
     return None if row is None else _project_of(row)
 
 
