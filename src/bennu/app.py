@@ -29,7 +29,8 @@ from bennu.auth.lockout import Lockout
 from bennu.auth.oauth2.stored import check_stored_provider, environment_provider
 from bennu.auth.sessions.cookies import SessionCookies
 from bennu.auth.sessions.flow import Sessions
-from bennu.auth.sessions.routes import session_routes
+from bennu.auth.sessions.overview import SessionOverview
+from bennu.auth.sessions.routes import session_overview_routes, session_routes
 from bennu.auth.sign_in_guard import SignInGuard
 from bennu.encryption.cipher import Cipher
 from bennu.encryption.vault import Vault, verify_secret
@@ -91,6 +92,9 @@ class Application:
         self._lockout = Lockout(
             self._database, self._clock, self._vault, self._audit, settings.auth
         )
+        self._sessions = Sessions(
+            self._database, self._clock, self._entropy, self._cipher, self._audit, settings.auth
+        )
         self._buffer = IngestBuffer(self._database, settings.traces, self._clock)
         self.readiness = Readiness({"database": self._database_state, "queue": self._queue_state})
         authenticator = Authenticator(self._database, self._clock, self._cipher, settings.auth)
@@ -103,9 +107,7 @@ class Application:
         settings, database, clock = self._settings, self._database, self._clock
         projects = Projects(database, clock, self._audit)
         spans = Spans(database, self._audit, self._buffer.take_new_spans)
-        sessions = Sessions(
-            database, clock, self._entropy, self._cipher, self._audit, settings.auth
-        )
+        sessions = self._sessions
         cookies = SessionCookies(settings.auth)
         local = LocalSignIn(
             database,
@@ -117,6 +119,7 @@ class Application:
         )
         keys = ApiKeys(database, clock, self._entropy, self._cipher, self._audit, settings.auth)
         users = Users(database, clock, self._cipher, self._audit, self._passwords)
+        overview = SessionOverview(database, clock, self._audit, users)
         stored = StoredSettings(
             database, self._vault, self._audit, _of_the_environment(settings), check_stored_provider
         )
@@ -126,7 +129,8 @@ class Application:
             *span_routes(spans, settings.traces),
             *health_routes(self.readiness),
             *local_routes(local, cookies, is_enabled=not settings.auth.basic_auth_disabled),
-            *session_routes(sessions, cookies),
+            *session_routes(sessions, cookies, _signed_out_path(settings)),
+            *session_overview_routes(overview, cookies),
             *api_key_routes(keys),
             *user_routes(users, cookies.delete_on),
             *role_routes(Roles(database, clock, self._audit)),
@@ -205,6 +209,7 @@ class Application:
             Repeated("audit.folding", audit.flush_folded, tick, tick),
             Repeated("audit.pruning", pruning.prune_old_records, hourly, first),
             Repeated("audit.checkpoint", audit.keep_checkpoint, hourly, first),
+            Repeated("auth.sessions", self._sessions.sweep_expired_sessions, hourly, first),
             Repeated("auth.failures", self._lockout.sweep_failures, hourly, first),
         )
 
@@ -257,6 +262,12 @@ class Application:
 
     async def _queue_state(self) -> str:
         return "ingest queue full" if self._buffer.is_at_capacity else ""
+
+
+def _signed_out_path(settings: Settings) -> str:
+    """Return where people are sent who have signed out."""
+    page = "logout" if settings.auth.basic_auth_disabled else "login"
+    return f"{settings.network.root_path}/{page}"
 
 
 def _of_the_environment(settings: Settings) -> EnvironmentSettings:

@@ -16,7 +16,8 @@ from bennu.auth.local.routes import local_routes
 from bennu.auth.lockout import Lockout
 from bennu.auth.sessions.cookies import SessionCookies
 from bennu.auth.sessions.flow import Sessions, TokenPair
-from bennu.auth.sessions.routes import session_routes
+from bennu.auth.sessions.overview import SessionOverview
+from bennu.auth.sessions.routes import session_overview_routes, session_routes
 from bennu.auth.settings import AuthSettings
 from bennu.auth.sign_in_guard import SignInGuard
 from bennu.encryption.cipher import Cipher, Keyring
@@ -68,6 +69,7 @@ class Accounts:
         self.keys = ApiKeys(database, clock, entropy, CIPHER, self.audit, settings)
         self.roles = Roles(database, clock, self.audit)
         self.users = Users(database, clock, CIPHER, self.audit, self.passwords)
+        self.overview = SessionOverview(database, clock, self.audit, self.users)
         self.cookies = SessionCookies(settings)
         self.lockout = Lockout(database, clock, self.vault, self.audit, settings)
         boundary = AnswerBoundary(LOCAL_BOUNDARY_SECONDS, clock, self.pass_time)
@@ -78,6 +80,7 @@ class Accounts:
         self.routes = (
             *local_routes(self.local, self.cookies, is_enabled=True),
             *session_routes(self.sessions, self.cookies),
+            *session_overview_routes(self.overview, self.cookies),
             *api_key_routes(self.keys),
             *user_routes(self.users, self.cookies.delete_on),
             *role_routes(self.roles),

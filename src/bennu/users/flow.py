@@ -181,7 +181,7 @@ class Users:
         def work(connection: Connection) -> User:
             move_security_epoch(connection)
             current = _found(find_user(connection, user.row_id))
-            _refuse_above(connection, caller, current)
+            refuse_account_above(connection, caller, current)
             changes = self._planned(connection, caller, current, change)
             if hashed is not None:
                 changes.values |= {
@@ -332,7 +332,7 @@ class Users:
         def work(connection: Connection) -> None:
             move_security_epoch(connection)
             current = _found(find_user(connection, user.row_id))
-            _refuse_above(connection, caller, current)
+            refuse_account_above(connection, caller, current)
             if current.row_id == caller.principal.user_id:
                 raise DeniedError("Nobody deletes themselves")
             if current.role == ADMIN:
@@ -375,7 +375,7 @@ def _refuse_system(user: User) -> None:
         raise DeniedError("The system user cannot be changed or deleted")
 
 
-def _refuse_above(connection: Connection, caller: Caller, user: User) -> None:
+def refuse_account_above(connection: Connection, caller: Caller, user: User) -> None:
     """Nobody gets hold of an account that may do more than they may, by a new password say."""
     theirs = permissions_of_role(connection, user.role) or frozenset()
     if not theirs <= caller.principal.permissions:

@@ -1,9 +1,14 @@
 """Refreshing and signing out over HTTP."""
 
+import httpx
 import pytest
 
 from bennu.auth.sessions.flow import TokenPair
-from fakes.accounts import Accounts
+from bennu.auth.sessions.routes import session_routes
+from bennu.httpio.dispatch import application_of
+from bennu.httpio.frame import RequestFrame
+from bennu.kernel.ids import SystemEntropy, global_id
+from fakes.accounts import ADMIN_SECRET, Accounts
 
 ACCESS, REFRESH = "phoenix-access-token", "phoenix-refresh-token"
 
@@ -91,3 +96,40 @@ async def test_a_link_signs_out_only_from_our_own_pages(
     assert await accounts.works(pair.access) is (status == 403)
     if status == 302:
         assert answer.headers["location"] == "/login"
+
+
+async def test_sessions_over_http(accounts: Accounts) -> None:
+    ada = await accounts.add_user()
+    identifier = global_id("User", ada.row_id)
+    token, other = (await accounts.open(ada)).access, (await accounts.open(ada)).access
+    async with accounts.client(token) as client:
+        listed = (await client.get("/v1/user/sessions")).json()["data"]
+        assert [s["current"] for s in listed] == [False, True]
+        assert {"address", "user_agent", "created_at", "last_used_at", "expires_at"} < set(
+            listed[0]
+        )
+        gone = await client.delete(f"/v1/user/sessions/{listed[0]['id']}")
+        assert (gone.status_code, gone.headers.get("set-cookie")) == (204, None)
+        assert not await accounts.works(other)
+        assert (await client.delete("/v1/user/sessions?keep_current=maybe")).status_code == 422
+        kept = await client.delete("/v1/user/sessions?keep_current=true")
+        assert (kept.status_code, kept.headers.get("set-cookie")) == (204, None)
+        ended = await client.delete("/v1/user/sessions")
+        assert (ended.status_code, len(ended.headers.get_list("set-cookie"))) == (204, 2)
+    assert not await accounts.works(token)
+    token = (await accounts.open(ada)).access
+    async with accounts.client(ADMIN_SECRET) as client:
+        (session,) = (await client.get(f"/v1/users/{identifier}/sessions")).json()["data"]
+        assert (session["current"], session["auth_methods"]) == (False, ["password"])
+        assert (await client.delete(f"/v1/users/{identifier}/sessions")).status_code == 204
+        assert (await client.get("/v1/users/nonsense/sessions")).status_code == 422
+    assert not await accounts.works(token)
+
+
+async def test_a_link_leads_where_people_sign_in(accounts: Accounts) -> None:
+    routes = session_routes(accounts.sessions, accounts.cookies, "/root/logout")
+    app = RequestFrame(application_of(routes), accounts.clock, SystemEntropy())
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://bennu.test") as client:
+        answer = await client.get("/auth/logout", headers={"sec-fetch-site": "none"})
+    assert (answer.status_code, answer.headers["location"]) == (302, "/root/logout")

@@ -35,6 +35,41 @@ class BearerRow:
     key_role: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """An open session, as its owner may see it. Times: microseconds since 1970 UTC.
+
+    Args:
+        row_id: its row.
+        methods: how its person proved who they are, such as ``password``.
+        provider: the identity provider, or None.
+        address: from where it was opened.
+        user_agent: with which client.
+        created_at: when it was opened.
+        last_used_at: when it was used last, within a minute.
+        expires_at: when it ends if it is not used again.
+    """
+
+    row_id: int
+    methods: tuple[str, ...]
+    provider: str | None
+    address: str
+    user_agent: str
+    created_at: int
+    last_used_at: int
+    expires_at: int
+
+
+_SESSION_COLUMNS: Final = (
+    sessions.c.id,
+    sessions.c.auth_methods,
+    sessions.c.provider,
+    sessions.c.address,
+    sessions.c.user_agent,
+    sessions.c.created_at,
+    sessions.c.last_used_at,
+    sessions.c.expires_at,
+)
 _user_grant: Final = grants.alias("user_grant")
 _key_grant: Final = grants.alias("key_grant")
 _BEARER: Final = select(
@@ -153,9 +188,35 @@ def session_exists(connection: Connection, session_id: int) -> bool:
     return connection.execute(statement).first() is not None
 
 
-def delete_session(connection: Connection, session_id: int) -> bool:
-    """End a session; its credentials go with it. False when it was over already."""
-    return connection.execute(delete(sessions).where(sessions.c.id == session_id)).rowcount == 1
+def live_sessions_of(connection: Connection, user_id: int, now: int) -> list[SessionRow]:
+    """Return the sessions of a user that have not expired, the one used last first."""
+    statement = (
+        select(*_SESSION_COLUMNS)
+        .where(sessions.c.user_id == user_id, sessions.c.expires_at > now)
+        .order_by(sessions.c.last_used_at.desc(), sessions.c.id.desc())
+    )
+    found = connection.execute(statement)
+    return [SessionRow(row[0], tuple(json.loads(row[1])), *tuple(row)[2:]) for row in found]
+
+
+def delete_session(connection: Connection, session_id: int, user_id: int | None = None) -> bool:
+    """End a session, of a user if one is given; its credentials go with it.
+
+    Returns:
+        False when there was none: it was over already, or is another user's.
+    """
+    statement = delete(sessions).where(sessions.c.id == session_id)
+    if user_id is not None:
+        statement = statement.where(sessions.c.user_id == user_id)
+    return connection.execute(statement).rowcount == 1
+
+
+def delete_sessions_of(connection: Connection, user_id: int, kept: int | None) -> int:
+    """End the sessions of a user but the one that is kept; return how many."""
+    statement = delete(sessions).where(sessions.c.user_id == user_id)
+    if kept is not None:
+        statement = statement.where(sessions.c.id != kept)
+    return connection.execute(statement).rowcount
 
 
 def sweep_credentials(connection: Connection, now: int) -> int:
