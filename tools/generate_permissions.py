@@ -1,8 +1,7 @@
 """Write docs/permissions.md from the table of routes; ``--check`` only compares.
 
 The page is what tests/attack/test_permission_matrix.py expects of a running application, so a new
-or changed route shows in it. Expectations follow from the permission that a route declares; where
-its flow refuses more, that stands in EXCEPTIONS with the reason.
+or changed route shows in it. Expectations follow from what a route declares.
 """
 
 import sys
@@ -89,25 +88,6 @@ COLUMNS: Final = (
     ),
 )
 _KEYS: Final = ("SYSTEM key", "user key", "restricted key", "ingest-only key")
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Callers whom the flow of a route refuses although they hold its permission, and why."""
-
-    callers: tuple[str, ...]
-    reason: str
-
-
-#: Routes whose flow refuses more than their permission says.
-EXCEPTIONS: Final[Mapping[tuple[str, str], Refused]] = {
-    ("POST", "/v1/user/api_keys"): Refused(
-        (*_KEYS, "admin secret"), "only a person makes a key of their own"
-    ),
-    ("DELETE", "/v1/user/api_keys/{key_id}"): Refused(_KEYS, "a key never changes keys"),
-    ("POST", "/v1/system/api_keys"): Refused(_KEYS, "a key never makes keys"),
-    ("DELETE", "/v1/system/api_keys/{key_id}"): Refused(_KEYS, "a key never changes keys"),
-}
 #: The one method of gRPC, as a row of the same table.
 EXPORT_RPC: Final = "opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
@@ -125,8 +105,10 @@ table on a running application: a route that is not in it does not pass.
 
 A caller needs the permission that a route asks for. People and system keys have the permissions of
 their role; an API key has those of its owner, or the part of them that it was made with. Keys may
-be restricted to projects besides: then other projects are not there for them (404), and an export
-to one is refused (403).
+be restricted to projects besides: then other projects are not there for them (404), an export to
+one is refused (403), and of their permissions only those over traces, annotations and existing
+projects count. A key can list the keys of its owner, without the keys themselves; it makes and
+changes none.
 """
 _MATRIX: Final = """
 ## Every route
@@ -149,12 +131,11 @@ def expected(route: Route, column: CallerColumn) -> str:
         return OPEN
     if column.permissions is None:
         return UNKNOWN
-    exception = EXCEPTIONS.get((route.method, route.path))
     is_refused = (
         (column.must_change_password and not route.before_password_change)
+        or (bool(route.refuses_keys) and column.name in _KEYS)
         or (route.permission is Door.PERSON and not column.is_session)
         or (isinstance(route.permission, Permission) and route.permission not in column.permissions)
-        or (exception is not None and column.name in exception.callers)
     )
     return DENIED if is_refused else YES
 
@@ -176,11 +157,6 @@ def permissions_page() -> str:
         cells = (expected(route, column) for column in COLUMNS)
         parts.append(_row(f"`{route.method} {route.path}`", _needs(route), *cells))
     parts.append(_row(f"`gRPC {EXPORT_RPC}`", f"`{Permission.TRACES_INGEST}`", *_rpc_cells()))
-    parts.append("\nRefused by the flow of a route, whatever the permission:\n")
-    parts += [
-        f"- `{method} {path}` to {', '.join(refused.callers)}: {refused.reason}."
-        for (method, path), refused in sorted(EXCEPTIONS.items(), key=lambda item: item[0][::-1])
-    ]
     return "\n".join(parts) + "\n"
 
 
@@ -196,9 +172,9 @@ def _catalog() -> list[str]:
 
 
 def _needs(route: Route) -> str:
-    if isinstance(route.permission, Door):
-        return _DOORS[route.permission]
-    return f"`{route.permission}`"
+    is_door = isinstance(route.permission, Door)
+    needs = _DOORS[Door(route.permission)] if is_door else f"`{route.permission}`"
+    return f"{needs}, no API key" if route.refuses_keys and needs != _DOORS[Door.PERSON] else needs
 
 
 def _rpc_cells() -> list[str]:

@@ -76,6 +76,21 @@ _WRITE = frozenset(
 
 _CHANGES = _WRITE | {Permission.PROJECTS_UPDATE, Permission.PROJECTS_DELETE}
 
+#: What a credential that is restricted to projects can have: all that happens inside a project.
+#: With anything else it could make itself a way around the restriction.
+PROJECT_PERMISSIONS: Final = frozenset(
+    {
+        Permission.TRACES_INGEST,
+        Permission.TRACES_READ,
+        Permission.TRACES_WRITE,
+        Permission.ANNOTATIONS_READ,
+        Permission.ANNOTATIONS_WRITE,
+        Permission.PROJECTS_READ,
+        Permission.PROJECTS_UPDATE,
+        Permission.PROJECTS_DELETE,
+    }
+)
+
 ADMIN: Final = "ADMIN"
 MEMBER: Final = "MEMBER"
 VIEWER: Final = "VIEWER"
@@ -137,6 +152,11 @@ class Principal:
     def is_session(self) -> bool:
         """Whether a person signed in; keys and secrets are not."""
         return self.session_id is not None
+
+    @property
+    def is_key(self) -> bool:
+        """Whether an API key calls, of a person or of a service account."""
+        return self.kind in {PrincipalKind.USER_KEY, PrincipalKind.SYSTEM_KEY}
 
     def may(self, permission: Permission) -> bool:
         """Whether this caller has the permission somewhere."""

@@ -19,6 +19,9 @@ from bennu.audit.pruning import AuditPruning
 from bennu.audit.routes import audit_routes
 from bennu.auth.answer_boundary import LOCAL_BOUNDARY_SECONDS, AnswerBoundary
 from bennu.auth.api_keys.flow import ApiKeys
+from bennu.auth.api_keys.last_use import LastUses
+from bennu.auth.api_keys.making import KeyMaker
+from bennu.auth.api_keys.rotation import KeyRotation
 from bennu.auth.api_keys.routes import api_key_routes
 from bennu.auth.authenticate import Authenticator
 from bennu.auth.gates import CALLER_OF_CALL, GrpcGate, HttpGate
@@ -95,6 +98,7 @@ class Application:
         self._sessions = Sessions(
             self._database, self._clock, self._entropy, self._cipher, self._audit, settings.auth
         )
+        self._key_uses = LastUses(self._database, self._clock)
         self._buffer = IngestBuffer(self._database, settings.traces, self._clock)
         self.readiness = Readiness({"database": self._database_state, "queue": self._queue_state})
         authenticator = Authenticator(self._database, self._clock, self._cipher, settings.auth)
@@ -117,7 +121,9 @@ class Application:
             sessions,
             SignInGuard(self._lockout, AnswerBoundary(LOCAL_BOUNDARY_SECONDS, clock), "password"),
         )
-        keys = ApiKeys(database, clock, self._entropy, self._cipher, self._audit, settings.auth)
+        maker = KeyMaker(self._entropy, self._cipher)
+        keys = ApiKeys(database, clock, maker, self._audit, settings.auth, self._key_uses)
+        rotation = KeyRotation(database, clock, maker, self._audit, settings.auth)
         users = Users(database, clock, self._cipher, self._audit, self._passwords)
         overview = SessionOverview(database, clock, self._audit, users)
         stored = StoredSettings(
@@ -131,7 +137,7 @@ class Application:
             *local_routes(local, cookies, is_enabled=not settings.auth.basic_auth_disabled),
             *session_routes(sessions, cookies, _signed_out_path(settings)),
             *session_overview_routes(overview, cookies),
-            *api_key_routes(keys),
+            *api_key_routes(keys, rotation),
             *user_routes(users, cookies.delete_on),
             *role_routes(Roles(database, clock, self._audit)),
             *stored_settings_routes(stored),
@@ -142,7 +148,7 @@ class Application:
     def _http_application(self) -> RequestFrame:
         inner = application_of(self.routes, self._note_denial)
         cookie = SessionCookies(self._settings.auth).access_name
-        gate = HttpGate(inner, self._authenticator, cookie)
+        gate = HttpGate(inner, self._authenticator, cookie, self._key_uses.note_use)
         return RequestFrame(gate, self._clock, self._entropy, self._settings.network.root_url)
 
     async def _note_denial(self, caller: Caller, route: Route, error: AppError) -> None:
@@ -154,7 +160,7 @@ class Application:
 
     def grpc_interceptors(self) -> Sequence[Any]:
         """Return what every call passes first."""
-        return (GrpcGate(self._authenticator, self._entropy),)
+        return (GrpcGate(self._authenticator, self._entropy, self._key_uses.note_use),)
 
     def add_grpc_services(self, server: Any) -> None:  # noqa: ANN401 - grpc has no types
         """Add the services to a server that was not started yet."""
@@ -210,6 +216,7 @@ class Application:
             Repeated("audit.pruning", pruning.prune_old_records, hourly, first),
             Repeated("audit.checkpoint", audit.keep_checkpoint, hourly, first),
             Repeated("auth.sessions", self._sessions.sweep_expired_sessions, hourly, first),
+            Repeated("api_keys.last_use", self._key_uses.write_uses, tick, tick),
             Repeated("auth.failures", self._lockout.sweep_failures, hourly, first),
         )
 
@@ -247,6 +254,7 @@ class Application:
             await self._buffer.drain()
             if was_started:
                 await self._audit.flush_folded(all_bursts=True)
+                await self._key_uses.write_uses(all_uses=True)
         finally:
             self._passwords.stop()
             await self._database.stop()

@@ -7,6 +7,9 @@ from bennu.access import ADMIN, BUILT_IN_ROLES, Caller, Principal, PrincipalKind
 from bennu.audit.log import AuditLog
 from bennu.auth.answer_boundary import LOCAL_BOUNDARY_SECONDS, AnswerBoundary
 from bennu.auth.api_keys.flow import ApiKeys
+from bennu.auth.api_keys.last_use import LastUses
+from bennu.auth.api_keys.making import KeyMaker
+from bennu.auth.api_keys.rotation import KeyRotation
 from bennu.auth.api_keys.routes import api_key_routes
 from bennu.auth.authenticate import Authenticator, Presented
 from bennu.auth.gates import HttpGate
@@ -66,8 +69,11 @@ class Accounts:
         self.passwords = Passwords(settings, frozenset({"password"}))
         self.sessions = Sessions(database, clock, entropy, CIPHER, self.audit, settings)
         self.authenticator = Authenticator(database, clock, CIPHER, settings)
-        self.keys = ApiKeys(database, clock, entropy, CIPHER, self.audit, settings)
         self.roles = Roles(database, clock, self.audit)
+        maker = KeyMaker(entropy, CIPHER)
+        self.uses = LastUses(database, clock)
+        self.keys = ApiKeys(database, clock, maker, self.audit, settings, self.uses)
+        self.rotation = KeyRotation(database, clock, maker, self.audit, settings)
         self.users = Users(database, clock, CIPHER, self.audit, self.passwords)
         self.overview = SessionOverview(database, clock, self.audit, self.users)
         self.cookies = SessionCookies(settings)
@@ -81,7 +87,7 @@ class Accounts:
             *local_routes(self.local, self.cookies, is_enabled=True),
             *session_routes(self.sessions, self.cookies),
             *session_overview_routes(self.overview, self.cookies),
-            *api_key_routes(self.keys),
+            *api_key_routes(self.keys, self.rotation),
             *user_routes(self.users, self.cookies.delete_on),
             *role_routes(self.roles),
         )
@@ -138,10 +144,14 @@ class Accounts:
         """Return the caller of a new session of the user."""
         return await self.caller((await self.open(user)).access)
 
-    async def caller(self, token: Secret) -> Caller:
+    def fresh_authenticator(self) -> Authenticator:
+        """Return one that remembers nothing, such as that of another process."""
+        return Authenticator(self.database, self.clock, CIPHER, self.settings)
+
+    async def caller(self, token: Secret, authenticator: Authenticator | None = None) -> Caller:
         """Return who presents a credential; raises what the authenticator raises."""
         presented = Presented((f"Bearer {token.reveal()}",))
-        principal = await self.authenticator.authenticate(presented)
+        principal = await (authenticator or self.authenticator).authenticate(presented)
         assert principal is not None
         return Caller(principal, "192.0.2.3")
 
@@ -160,7 +170,12 @@ class Accounts:
         """Return a client of the routes of accounts, behind the gate."""
         if token is not None:
             headers["authorization"] = f"Bearer {token.reveal()}"
-        gate = HttpGate(application_of(self.routes), self.authenticator, self.cookies.access_name)
+        gate = HttpGate(
+            application_of(self.routes),
+            self.authenticator,
+            self.cookies.access_name,
+            self.uses.note_use,
+        )
         app = RequestFrame(gate, self.clock, SystemEntropy())
         return httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url="http://bennu.test", headers=headers

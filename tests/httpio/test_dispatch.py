@@ -1,5 +1,6 @@
 """Permission first, then the handler; the table is the only way in."""
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -16,13 +17,14 @@ from bennu.access import (
     Principal,
     PrincipalKind,
 )
-from bennu.httpio.dispatch import application_of
+from bennu.httpio.dispatch import ACCOUNTS_NEED_AUTHENTICATION, application_of
 from bennu.httpio.request import CALLER, REFUSAL
 from bennu.httpio.respond import text_answer
 from bennu.httpio.route import Door, Route
 from bennu.kernel.errors import UnauthenticatedError
 
 NOBODY = Principal(PrincipalKind.ANONYMOUS)
+KEY = Principal(PrincipalKind.USER_KEY, permissions=frozenset(Permission), user_id=1)
 VIEWING = Principal(PrincipalKind.USER, role=VIEWER, permissions=BUILT_IN_ROLES[VIEWER])
 
 
@@ -81,6 +83,25 @@ async def test_the_declared_permission_decides(
     permission: Permission | Door, principal: Principal, status: int
 ) -> None:
     assert (await ask([route(permission)], principal)).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("permission", "principal", "text"),
+    [
+        (Permission.USERS_READ, KEY, "not with keys"),
+        (Door.ACCOUNT, KEY, "not with keys"),
+        (Door.PERSON, KEY, "not with keys"),
+        (Permission.USERS_READ, EVERYBODY, ACCOUNTS_NEED_AUTHENTICATION),
+        (Permission.USERS_READ, replace(KEY, kind=PrincipalKind.ADMIN_SECRET), "/v1/x"),
+        (Door.PERSON, replace(KEY, kind=PrincipalKind.ADMIN_SECRET), "not with keys"),
+        (Door.ACCOUNT, replace(KEY, kind=PrincipalKind.USER, session_id=1), "/v1/x"),
+    ],
+)
+async def test_a_route_can_refuse_keys_whatever_they_may_do(
+    permission: Permission | Door, principal: Principal, text: str
+) -> None:
+    answer = await ask([route(permission, refuses_keys="not with keys")], principal)
+    assert (answer.status_code, answer.text) == (200 if text == "/v1/x" else 403, text)
 
 
 async def test_a_refused_credential_is_refused_even_for_the_permitted() -> None:

@@ -14,7 +14,14 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from bennu.access import ADMIN, BUILT_IN_ROLES, Permission, Principal, PrincipalKind
+from bennu.access import (
+    ADMIN,
+    BUILT_IN_ROLES,
+    PROJECT_PERMISSIONS,
+    Permission,
+    Principal,
+    PrincipalKind,
+)
 from bennu.auth.credential import Credential, CredentialKind, parse_credential
 from bennu.auth.sessions.flow import SESSION
 from bennu.auth.sessions.store import BearerRow, find_bearer
@@ -144,14 +151,12 @@ class Authenticator:
         role = row.user_role or ""
         permissions = permissions_of_role(connection, role) or frozenset()
         is_key = row.api_key_id is not None
-        if row.key_permissions is not None:
-            permissions &= _named(row.key_permissions)
         return Principal(
             kind=PrincipalKind.USER_KEY if is_key else PrincipalKind.USER,
             public_id=global_id(USER, row.user_id or 0),
             name=row.username or "",
             role=role,
-            permissions=permissions,
+            permissions=_narrowed(row, permissions),
             user_id=row.user_id,
             credential_id=_credential_id(row),
             session_id=row.session_id,
@@ -165,6 +170,13 @@ class Authenticator:
 def _digest(text: str) -> bytes:
     """Hash what was presented: no credential stays in the cache, and lengths are alike."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+
+
+def _narrowed(row: BearerRow, permissions: frozenset[Permission]) -> frozenset[Permission]:
+    """Return what is left of a role's permissions for a key that was made with fewer."""
+    if row.key_permissions is not None:
+        permissions &= _named(row.key_permissions)
+    return permissions if row.key_projects is None else permissions & PROJECT_PERMISSIONS
 
 
 def _named(text: str) -> frozenset[Permission]:
@@ -185,14 +197,12 @@ def _credential_id(row: BearerRow) -> str:
 def _system_key_principal(connection: Connection, row: BearerRow) -> Principal:
     role = row.key_role or ""
     permissions = permissions_of_role(connection, role) or frozenset()
-    if row.key_permissions is not None:
-        permissions &= _named(row.key_permissions)
     return Principal(
         kind=PrincipalKind.SYSTEM_KEY,
         public_id=global_id("SystemApiKey", row.api_key_id or 0),
         name=row.key_name or "",
         role=role,
-        permissions=permissions,
+        permissions=_narrowed(row, permissions),
         credential_id=_credential_id(row),
         project_ids=_restriction(row),
     )

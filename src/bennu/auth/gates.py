@@ -20,6 +20,8 @@ from bennu.kernel.ids import Entropy
 NOBODY: Final = Principal(kind=PrincipalKind.ANONYMOUS)
 CALLER_OF_CALL: Final[ContextVar[Caller]] = ContextVar("caller_of_call")
 
+#: Told of every verified caller and its address, so that the last use of a key is known.
+UseListener = Callable[[Principal, str], None]
 Scope = MutableMapping[str, Any]
 AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -27,9 +29,15 @@ AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
 class HttpGate:
     """Finds out who is calling and leaves it in the scope; the route decides what follows."""
 
-    def __init__(self, app: AsgiApp, authenticator: Authenticator | None, cookie: str) -> None:
+    def __init__(
+        self,
+        app: AsgiApp,
+        authenticator: Authenticator | None,
+        cookie: str,
+        on_use: UseListener | None = None,
+    ) -> None:
         self._app, self._authenticator = app, authenticator
-        self._cookie = cookie.encode()
+        self._cookie, self._on_use = cookie.encode(), on_use
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
         """Authenticate, then pass the request on."""
@@ -39,6 +47,8 @@ class HttpGate:
             except AppError as error:
                 scope[REFUSAL] = error
                 principal = NOBODY
+            if self._on_use is not None:
+                self._on_use(principal, scope[ADDRESS])
             scope[CALLER] = Caller(
                 principal, scope[ADDRESS], user_agent_of(scope), scope[REQUEST_ID]
             )
@@ -68,8 +78,13 @@ class HttpGate:
 class GrpcGate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Authenticates every call, so that a revocation holds on a channel that stays open."""
 
-    def __init__(self, authenticator: Authenticator | None, entropy: Entropy) -> None:
-        self._authenticator, self._entropy = authenticator, entropy
+    def __init__(
+        self,
+        authenticator: Authenticator | None,
+        entropy: Entropy,
+        on_use: UseListener | None = None,
+    ) -> None:
+        self._authenticator, self._entropy, self._on_use = authenticator, entropy, on_use
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:  # noqa: ANN401
         """Let the call through with its caller, or answer UNAUTHENTICATED.
@@ -93,8 +108,11 @@ class GrpcGate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         metadata = context.invocation_metadata() or ()
         values = tuple(_text(value) for key, value in metadata if key == "authorization")
         agents = [_text(value) for key, value in metadata if key == "user-agent"]
+        address = _address(context.peer())
         try:
             principal = await self._principal(values)
+            if self._on_use is not None:
+                self._on_use(principal, address)
             require(principal, Permission.TRACES_INGEST)
         except (UnauthenticatedError, MalformedError):
             await context.abort(grpc.StatusCode.UNAUTHENTICATED)
@@ -105,7 +123,7 @@ class GrpcGate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         else:
             agent = agents[0][:512] if agents else ""
             request_id = self._entropy.bytes(8).hex()
-            CALLER_OF_CALL.set(Caller(principal, _address(context.peer()), agent, request_id))
+            CALLER_OF_CALL.set(Caller(principal, address, agent, request_id))
 
     async def _principal(self, authorization: tuple[str, ...]) -> Principal:
         if self._authenticator is None:

@@ -59,18 +59,22 @@ def check_route(route: Route, scope: Scope) -> None:
     if principal.must_change_password and not route.before_password_change:
         raise DeniedError(CHANGE_FIRST, detail="password must be changed")
     if isinstance(route.permission, Door):
-        _check_door(route.permission, principal)
+        _check_door(route.permission, principal, route.refuses_keys or ONLY_PEOPLE)
     else:
         require(principal, route.permission)
+    if route.refuses_keys:
+        _check_door(Door.ACCOUNT, principal, "")
+        if principal.is_key:
+            raise DeniedError(route.refuses_keys, detail="not with an API key")
 
 
-def _check_door(door: Door, principal: Principal) -> None:
+def _check_door(door: Door, principal: Principal, only_people: str) -> None:
     if door is Door.SIGNED_IN:
         return
     if principal.kind is PrincipalKind.ANONYMOUS:
         raise DeniedError(ACCOUNTS_NEED_AUTHENTICATION, detail="authentication is off")
     if door is Door.PERSON and not principal.is_session:
-        raise DeniedError(ONLY_PEOPLE, detail="not a session")
+        raise DeniedError(only_people, detail="not a session")
 
 
 class PathEndpoint:

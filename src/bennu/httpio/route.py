@@ -80,6 +80,8 @@ class Route:
         events: names of the audit events that a success leaves; a changing route without any
             must say why in ``no_event``.
         no_event: the reason why a changing route leaves no audit record.
+        refuses_keys: the text with which API keys are refused, whatever they may do; such a
+            route is about accounts and needs authentication to be on.
         before_password_change: whether it works for a session that must change its password.
         errors: further statuses that it answers with, for the interface document.
         hidden: not in the interface document.
@@ -98,6 +100,7 @@ class Route:
     query: tuple[Query, ...] = ()
     events: tuple[str, ...] = ()
     no_event: str = ""
+    refuses_keys: str = ""
     before_password_change: bool = False
     errors: tuple[int, ...] = ()
     hidden: bool = False
