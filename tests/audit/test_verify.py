@@ -4,26 +4,19 @@ import random
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
-from bennu.access import Caller, Principal, PrincipalKind
 from bennu.audit.chain import CHAINED_FIELDS, head_mac_of
-from bennu.audit.events import AuditEvent, EventName, Target
-from bennu.audit.log import AuditLog
 from bennu.audit.store import CHAIN_PURPOSE
 from bennu.audit.verify import TamperReason, TrailFinding, verify_trail
-from bennu.encryption.cipher import Cipher, Keyring
-from bennu.encryption.vault import Vault
-from bennu.kernel.ids import SystemEntropy
-from bennu.kernel.secret import Secret
 from bennu.storage.database import Database
+from bennu.storage.migrate import migrate
 from bennu.storage.schema import audit_events, audit_head, purpose_keys
+from bennu.storage.settings import StorageSettings
 from fakes.clock import FrozenClock
+from fakes.trail import Trail, started_trail
 
 pytestmark = pytest.mark.anyio
-CALLER = Caller(Principal(PrincipalKind.USER, "VXNlcjox", "ann@example.com"), "192.0.2.7")
-KEYRING = Keyring.from_secrets(Secret("0123456789abcdef0123456789abcdef"))
-RECORDS, TAMPERINGS = 1_000, 100
 sequence_column = audit_events.c.sequence
 #: Tampers with the record at a place and returns where the trail must first differ.
 Tampering = Callable[[Connection, int, random.Random], int]
@@ -37,36 +30,24 @@ class _RollBackError(Exception):
         self.finding = finding
 
 
-@pytest.fixture
-async def vault(clock: FrozenClock) -> Vault:
-    return Vault(Cipher(KEYRING), clock, SystemEntropy())
-
-
-async def write_trail(database: Database, clock: FrozenClock, vault: Vault, records: int) -> None:
-    audit = AuditLog(database, clock, SystemEntropy(), vault)
-    await audit.start()
-
-    def work(connection: Connection) -> None:
-        for number in range(records):
-            target = Target("user", str(number), f"user {number}")
-            event = AuditEvent(EventName.USER_CHANGED, target=target, after={"role": "ADMIN"})
-            audit.record(connection, event, CALLER)
-
-    await database.write(work)
-
-
-async def finding_after(
-    database: Database, vault: Vault, tamper: Callable[[Connection], object]
-) -> TrailFinding:
+async def finding_after(trail: Trail, tamper: Callable[[Connection], object]) -> TrailFinding:
     """Tamper, verify and take it back."""
 
     def work(connection: Connection) -> None:
         tamper(connection)
-        raise _RollBackError(verify_trail(connection, vault))
+        raise _RollBackError(verify_trail(connection, trail.vault))
 
     with pytest.raises(_RollBackError) as caught:
-        await database.write(work)
+        await trail.database.write(work)
     return caught.value.finding
+
+
+async def verified(trail: Trail) -> TrailFinding:
+    return await trail.database.read(lambda c: verify_trail(c, trail.vault))
+
+
+def newest_sequence(connection: Connection) -> int:
+    return int(connection.execute(select(func.max(sequence_column))).scalar_one())
 
 
 def shift(connection: Connection, above: int, by: int) -> None:
@@ -97,14 +78,14 @@ def change_personal(connection: Connection, place: int, rng: random.Random) -> i
 
 def remove(connection: Connection, place: int, rng: random.Random) -> int:
     connection.execute(delete(audit_events).where(sequence_column == place))
-    if place < RECORDS and rng.random() < 0.5:
+    if place < newest_sequence(connection) and rng.random() < 0.5:
         shift(connection, place, -1)
     return place
 
 
 def insert_copy(connection: Connection, place: int, rng: random.Random) -> int:
     """Put a copy of another record in front of one; the rest moves on."""
-    source = rng.randint(1, RECORDS)
+    source = rng.randint(1, newest_sequence(connection))
     row = dict(
         connection.execute(select(audit_events).where(sequence_column == source)).mappings().one()
     )
@@ -114,7 +95,8 @@ def insert_copy(connection: Connection, place: int, rng: random.Random) -> int:
 
 
 def reorder(connection: Connection, place: int, rng: random.Random) -> int:
-    other = rng.choice([n for n in range(1, RECORDS + 1) if n != place])
+    other = rng.randint(1, newest_sequence(connection) - 1)
+    other += other >= place
     for old, new in ((place, -1), (other, place), (-1, other)):
         connection.execute(update(audit_events).where(sequence_column == old).values(sequence=new))
     return min(place, other)
@@ -128,14 +110,11 @@ def cut_tail(connection: Connection, place: int, rng: random.Random) -> int:  # 
 KINDS: tuple[Tampering, ...] = (change, change_personal, remove, insert_copy, reorder, cut_tail)
 
 
-async def test_each_tampering_is_found_and_placed(
-    database: Database, clock: FrozenClock, vault: Vault
-) -> None:
-    await write_trail(database, clock, vault, RECORDS)
-    assert await database.read(lambda c: verify_trail(c, vault)) == TrailFinding(RECORDS)
+async def check_tamperings(trail: Trail, records: int, tamperings: int) -> None:
+    """Tamper at random places in every way; each must be found just there."""
     rng = random.Random(7)
-    for number in range(TAMPERINGS):
-        tamper, place = KINDS[number % len(KINDS)], rng.randint(1, RECORDS)
+    for number in range(tamperings):
+        tamper, place = KINDS[number % len(KINDS)], rng.randint(1, records)
         expected: list[int] = []
 
         def work(
@@ -146,11 +125,41 @@ async def test_each_tampering_is_found_and_placed(
         ) -> None:
             expected.append(tamper(connection, place, rng))
 
-        finding = await finding_after(database, vault, work)
+        finding = await finding_after(trail, work)
         assert not finding.ok, (tamper.__name__, place)
         assert finding.first_bad_sequence == expected[0], (tamper.__name__, place, finding)
         assert finding.records == expected[0] - 1
-    assert (await database.read(lambda c: verify_trail(c, vault))).ok
+
+
+@pytest.mark.parametrize(
+    ("records", "tamperings"),
+    [
+        (1_000, 30),
+        pytest.param(10_000, 1_000, marks=[pytest.mark.soak, pytest.mark.timeout(3_600)]),
+    ],
+)
+async def test_each_tampering_is_found_and_placed(
+    database: Database, clock: FrozenClock, records: int, tamperings: int
+) -> None:
+    trail = await started_trail(database, clock, records)
+    assert await verified(trail) == TrailFinding(records)
+    await check_tamperings(trail, records, tamperings)
+    assert await verified(trail) == TrailFinding(records)
+
+
+@pytest.mark.timeout(300)
+async def test_a_hundred_tamperings_over_ten_thousand_records(
+    sqlite_settings: StorageSettings, clock: FrozenClock
+) -> None:
+    database = Database(sqlite_settings, clock)
+    await database.start()
+    try:
+        await migrate(database, sqlite_settings)
+        trail = await started_trail(database, clock, 10_000)
+        await check_tamperings(trail, 10_000, 100)
+        assert await verified(trail) == TrailFinding(10_000)
+    finally:
+        await database.stop()
 
 
 @pytest.mark.parametrize(
@@ -163,48 +172,46 @@ async def test_each_tampering_is_found_and_placed(
     ],
 )
 async def test_the_reason_is_told(
-    database: Database, clock: FrozenClock, vault: Vault, tamper: Tampering, place: int, reason: str
+    database: Database, clock: FrozenClock, tamper: Tampering, place: int, reason: str
 ) -> None:
-    await write_trail(database, clock, vault, RECORDS if tamper is insert_copy else 6)
+    trail = await started_trail(database, clock, 60 if tamper is insert_copy else 6)
     rng = random.Random(1)
-    finding = await finding_after(database, vault, lambda c: tamper(c, place, rng))
+    finding = await finding_after(trail, lambda c: tamper(c, place, rng))
     assert (finding.first_bad_sequence, finding.reason) == (place, reason)
 
 
 async def test_what_was_pruned_by_the_server_is_not_missed(
-    database: Database, clock: FrozenClock, vault: Vault
+    database: Database, clock: FrozenClock
 ) -> None:
     """A base that the server signed is good; the same by somebody else is not."""
-    await write_trail(database, clock, vault, 10)
+    trail = await started_trail(database, clock, 10)
 
     def prune(connection: Connection, *, signed: bool) -> None:
         base = select(audit_events.c.chain_hash).where(sequence_column == 4)
         head = dict(connection.execute(select(audit_head)).mappings().one())
         head |= {"first_sequence": 5, "base_hash": connection.execute(base).scalar_one()}
         if signed:
-            head["mac"] = head_mac_of(vault.purpose_key(connection, CHAIN_PURPOSE), head)
+            head["mac"] = head_mac_of(trail.vault.purpose_key(connection, CHAIN_PURPOSE), head)
         connection.execute(update(audit_head).values(head))
         connection.execute(delete(audit_events).where(sequence_column <= 4))
 
-    good = await finding_after(database, vault, lambda c: prune(c, signed=True))
+    good = await finding_after(trail, lambda c: prune(c, signed=True))
     assert good == TrailFinding(6)
-    forged = await finding_after(database, vault, lambda c: prune(c, signed=False))
+    forged = await finding_after(trail, lambda c: prune(c, signed=False))
     assert forged.reason is TamperReason.HEAD_CHANGED
 
 
 async def test_erased_personal_fields_leave_the_trail_whole(
-    database: Database, clock: FrozenClock, vault: Vault
+    database: Database, clock: FrozenClock
 ) -> None:
-    await write_trail(database, clock, vault, 3)
+    trail = await started_trail(database, clock, 3)
     erase = update(audit_events).values(personal=None, personal_salt=None)
-    assert (await finding_after(database, vault, lambda c: c.execute(erase))).ok
+    assert (await finding_after(trail, lambda c: c.execute(erase))).ok
 
 
-async def test_head_and_key_cannot_be_taken_away(
-    database: Database, clock: FrozenClock, vault: Vault
-) -> None:
-    await write_trail(database, clock, vault, 3)
-    without_head = await finding_after(database, vault, lambda c: c.execute(delete(audit_head)))
+async def test_head_and_key_cannot_be_taken_away(database: Database, clock: FrozenClock) -> None:
+    trail = await started_trail(database, clock, 3)
+    without_head = await finding_after(trail, lambda c: c.execute(delete(audit_head)))
     assert without_head.reason is TamperReason.HEAD_REMOVED
-    without_key = await finding_after(database, vault, lambda c: c.execute(delete(purpose_keys)))
+    without_key = await finding_after(trail, lambda c: c.execute(delete(purpose_keys)))
     assert without_key.reason is TamperReason.KEY_REMOVED

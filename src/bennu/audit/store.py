@@ -18,6 +18,11 @@ CHAIN_PURPOSE: Final = "audit-chain"
 SIGNING_PURPOSE: Final = "audit-checkpoints"
 _PAGE_RECORDS: Final = 1_000
 _NO_MAC: Final = ""
+# Built once: building a statement anew costs more than running it.
+_HEAD: Final = select(audit_head).where(audit_head.c.id == 1)
+_HEAD_LOCKED: Final = _HEAD.with_for_update()
+_MOVE_HEAD: Final = update(audit_head).where(audit_head.c.id == 1)
+_APPEND: Final = insert(audit_events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +74,7 @@ def read_head(connection: Connection, key: bytes, *, lock: bool = False) -> Head
         lock: hold it until the end of the transaction; this is the lock of the chain, also
             between processes on PostgreSQL (on SQLite there is one writer at a time anyway).
     """
-    statement = select(audit_head).where(audit_head.c.id == 1)
-    row = connection.execute(statement.with_for_update() if lock else statement).first()
+    row = connection.execute(_HEAD_LOCKED if lock else _HEAD).first()
     if row is None:
         return None
     head = Head(row.sequence, row.chain_hash, row.first_sequence, row.base_hash)
@@ -87,8 +91,7 @@ def insert_head(connection: Connection, key: bytes, head: Head) -> None:
 
 def move_head(connection: Connection, key: bytes, head: Head) -> None:
     """Write the head anew. One that is not authentic stays so: its MAC is not made good."""
-    values = _head_row(key, head)
-    connection.execute(update(audit_head).where(audit_head.c.id == 1).values(**values))
+    connection.execute(_MOVE_HEAD, _head_row(key, head))
 
 
 def _head_row(key: bytes, head: Head) -> dict[str, Any]:
@@ -114,7 +117,7 @@ def newest_place(connection: Connection) -> Head:
 
 def insert_record(connection: Connection, row: Mapping[str, Any]) -> None:
     """Append one record."""
-    connection.execute(insert(audit_events).values(**row))
+    connection.execute(_APPEND, dict(row))
 
 
 def records_after(connection: Connection, sequence: int | None) -> Iterator[dict[str, Any]]:
