@@ -44,6 +44,7 @@ from bennu.httpio.route import Route
 from bennu.kernel.clock import SystemClock
 from bennu.kernel.errors import AppError
 from bennu.kernel.ids import SystemEntropy
+from bennu.kernel.log_lines import JsonLines
 from bennu.kernel.secret import Secret
 from bennu.kernel.tasks import BackgroundTasks, Repeated
 from bennu.monitoring.health import Readiness, health_routes
@@ -231,15 +232,29 @@ class Application:
         logger.warning("server.started", extra=fields)
         if self._first_password is not None:
             shown = "localhost" if network.host in {"0.0.0.0", "::"} else network.host  # noqa: S104
+            address = f"http://{shown}:{network.port}{network.root_path}"
             # Printed once and not logged: the log may be kept, this password must be changed.
-            sys.stdout.write(
-                f"\n  Address   http://{shown}:{network.port}{network.root_path}\n"
-                f"  User      {FIRST_ADMIN_EMAIL}\n"
-                f"  Password  {self._first_password.reveal()}\n\n"
-                "  The password is good for one thing: changing it at the first sign-in.\n\n"
-            )
+            sys.stdout.write(self._first_words(address, self._first_password))
             sys.stdout.flush()
             self._first_password = None
+
+    def _first_words(self, address: str, password: Secret) -> str:
+        """Tell the first admin how to sign in, in the form that the rest of the output has."""
+        if not self._settings.logs.structured:
+            return (
+                f"\n  Address   {address}\n"
+                f"  User      {FIRST_ADMIN_EMAIL}\n"
+                f"  Password  {password.reveal()}\n\n"
+                "  The password is good for one thing: changing it at the first sign-in.\n\n"
+            )
+        record = logging.makeLogRecord(
+            {"name": logger.name, "levelname": "WARNING", "msg": "server.first_sign_in"}
+        )
+        vars(record).update(address=address, user=FIRST_ADMIN_EMAIL)
+        if self._settings.auth.initial_admin_password is None:
+            # One that was given is known, and a collector of lines need not keep it.
+            vars(record).update(password=password.reveal())
+        return JsonLines().format(record) + "\n"
 
     def stop_accepting(self) -> None:
         """Tell probes that this process ends."""

@@ -94,16 +94,44 @@ def test_a_random_first_password_is_printed_once(tmp_path: Path) -> None:
 
 
 def test_structured_logs_are_json_from_the_first_line_on(tmp_path: Path) -> None:
-    env = {"PHOENIX_LOGGING_MODE": "structured"}
+    """What they hold is in tests/spec/test_11_audit.py."""
+    env = {"PHOENIX_LOGGING_MODE": "structured", "PHOENIX_DEFAULT_ADMIN_INITIAL_PASSWORD": ""}
     with StartedServer(tmp_path, env) as server:
-        body = {"email": "x@example.com\r\nforged", "password": "y"}
-        server.client().post("/auth/login", json=body, headers={"user-agent": "a\tb"})
-        records = [json.loads(line) for line in server.log().splitlines() if line.startswith("{")]
-        names = [record["message"] for record in records]
-        assert "server.started" in names
-        assert "auth.sign_in.failed" in names
-        assert "http.request" in names
-        assert "x@example.com" not in server.log()
+        (first,) = [r for r in server.log_records() if r["message"] == "server.first_sign_in"]
+        assert server.sign_in(first["user"], first["password"]).get("/v1/user").status_code == 200
+        password = first["password"]
+    with StartedServer(tmp_path, {**env, "PHOENIX_DEFAULT_ADMIN_INITIAL_PASSWORD": "x"}) as server:
+        assert "server.started" in [record["message"] for record in server.log_records()]
+        assert server.log().count(password) == 1
+
+
+def test_a_refused_start_is_a_line_of_structured_logs(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        env = {"PHOENIX_PORT": port, "PHOENIX_LOGGING_MODE": "structured"}
+        status, said = refusal(StartedServer(tmp_path, env))
+    assert status == 1
+    last = json.loads(said.splitlines()[-1])
+    assert last["message"] == "server.refused"
+    assert "PHOENIX_PORT" in last["why"]
+
+
+@pytest.mark.parametrize("mode", ["default", "structured"])
+def test_everything_goes_to_standard_output(tmp_path: Path, mode: str) -> None:
+    errors = tmp_path / "errors.txt"
+    script = f'exec 2>{errors}; exec "$@"'
+    server = StartedServer(tmp_path, {"PHOENIX_LOGGING_MODE": mode})
+    try:
+        server.start("sh", "-c", script, "sh")
+        with server.client("nonsense") as client:
+            assert client.get("/v1/projects").status_code == 401
+        assert server.terminate()[0] == 0
+    finally:
+        server.kill()
+    assert errors.read_text() == ""
+    assert "http.request" in server.log()
 
 
 def test_a_database_of_arize_phoenix_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -37,7 +37,12 @@ def serve_command(env_file: Path | None) -> None:
     try:
         run_server(settings)
     except AppError as error:
-        click.echo(f"error: {error.public}", err=True)
-        if error.detail:
-            click.echo(f"       {error.detail}", err=True)
+        if logs.structured:
+            # Whoever reads the lines by machine gets this one as a line too.
+            fields = {"why": error.public, "reason": error.detail}
+            logging.getLogger("bennu.serve").critical("server.refused", extra=fields)
+        else:
+            click.echo(f"error: {error.public}", err=True)
+            if error.detail:
+                click.echo(f"       {error.detail}", err=True)
         sys.exit(_REFUSED)

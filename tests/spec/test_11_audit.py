@@ -1,0 +1,367 @@
+"""Spec lines 251-260 and 276-279: what people do is recorded, through the doors that they use.
+
+One story is played against one server; each row of ``EXPECTED`` is a record that must come of it.
+"""
+
+import json
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
+
+from bennu.audit.events import EventName
+from started import ADMIN_EMAIL, ADMIN_SECRET, FIRST_PASSWORD, PASSWORD, StartedServer
+
+AGENT = "person/1.0"
+TESTS = Path(__file__).parent.parent
+EVE, EVE_PASSWORD = "eve@example.com", "the-Password-of-Eve-7"
+FORGED = "x@example.com\r\n2026-01-01T00:00:00.000+00:00 INFO    auth.sign_in.succeeded\u2028more"
+
+#: Events that this story does not cause, and the file whose tests do.
+ELSEWHERE = {
+    EventName.SIGN_IN_THROTTLED: "auth/test_lockout.py",
+    EventName.RETENTION_SWEPT: "audit/test_pruning.py",
+    EventName.SECRET_ROTATED: "cli/test_secret.py",
+}
+#: Events of features that are still to come.
+STILL_TO_COME = {
+    EventName.PASSWORD_RESET_REQUESTED,
+    EventName.PASSWORD_RESET,
+    EventName.API_KEY_ROTATED,
+    EventName.API_KEY_IDENTIFIED,
+    EventName.USER_ERASED,
+    EventName.CERTIFICATE_CHANGED,
+    EventName.RETENTION_CHANGED,
+    EventName.HOLD_SET,
+    EventName.HOLD_RELEASED,
+    EventName.PRIVACY_EXPORTED,
+    EventName.PRIVACY_ERASED,
+    EventName.RATE_LIMIT_EXCEEDED,
+    EventName.LDAP_SYNCED,
+    EventName.TRACE_DELETED,
+    EventName.TRACE_TRANSFERRED,
+    EventName.SESSION_DELETED,
+}
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A record that the story must leave; only what is named is compared."""
+
+    event: EventName
+    target_kind: str
+    actor_kind: str = "user"
+    credential_kind: str = "session"
+    outcome: str = "succeeded"
+    reason: str = ""
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+    target_name: str = ""
+    has_address: bool = field(default=True, kw_only=True)
+
+    def fits(self, record: dict[str, Any]) -> bool:
+        wanted = {"event": self.event, "outcome": self.outcome, "reason": self.reason}
+        return (
+            all(record[name] == value for name, value in wanted.items())
+            and (self.before or {}).items() <= (record["before"] or {}).items()
+            and (self.after or {}).items() <= (record["after"] or {}).items()
+            and record["target"]["kind"] == self.target_kind
+            and self.target_name in record["target"]["name"]
+            and record["actor"]["kind"] == self.actor_kind
+            and record["credential"]["kind"] == self.credential_kind
+            and (record["address"] == "127.0.0.1") is self.has_address
+        )
+
+
+ANYBODY = {"actor_kind": "anonymous", "credential_kind": "anonymous"}
+FAILED = {"outcome": "failed", **ANYBODY}
+DENIED: dict[str, Any] = {"outcome": "denied"}
+E = EventName
+EXPECTED = (
+    # Line 257: user login/logout.
+    Expected(E.SIGN_IN_SUCCEEDED, "session"),
+    Expected(E.SIGN_OUT, "session"),
+    Expected(E.SESSION_ENDED, "session"),
+    Expected(E.SESSION_ENDED, "user", target_name="eve"),
+    Expected(
+        E.SESSION_REFRESHED_TWICE,
+        "session",
+        outcome="denied",
+        reason="refresh_token_reused",
+        **ANYBODY,
+    ),
+    # Line 258: failed authentication attempts.
+    Expected(E.SIGN_IN_FAILED, "user", reason="wrong_password", **FAILED),
+    Expected(E.SIGN_IN_FAILED, "user", reason="unknown_user", **FAILED),
+    Expected(E.SIGN_IN_FAILED, "user", reason="deactivated", **FAILED),
+    # Line 259: API key creation/deletion.
+    Expected(E.API_KEY_CREATED, "api_key", target_name="of a user"),
+    Expected(E.API_KEY_CREATED, "api_key", target_name="of the system"),
+    Expected(E.API_KEY_REVOKED, "api_key", target_name="of a user"),
+    Expected(E.API_KEY_REVOKED, "api_key", target_name="of the system"),
+    # Line 260: permission changes.
+    Expected(E.ROLE_ASSIGNED, "user", before={"role": "MEMBER"}, after={"role": "VIEWER"}),
+    Expected(E.ROLE_CREATED, "role"),
+    Expected(E.ROLE_CHANGED, "role"),
+    Expected(E.ROLE_DELETED, "role"),
+    Expected(E.DENIED, "route", reason="missing permission users:read", **DENIED),
+    # And what else changes who may do what, or what is kept.
+    Expected(
+        E.USER_CREATED, "user", actor_kind="server", credential_kind="server", has_address=False
+    ),
+    Expected(E.USER_CREATED, "user", target_name="eve"),
+    Expected(E.USER_CHANGED, "user", before={"active": True}, after={"active": False}),
+    Expected(E.PASSWORD_CHANGED, "user"),
+    Expected(E.USER_DELETED, "user", target_name="eve"),
+    Expected(E.SECRET_CHANGED, "secret"),
+    Expected(E.SETTINGS_CHANGED, "settings"),
+    Expected(E.PROJECT_CREATED, "project", target_name="observed"),
+    Expected(E.PROJECT_CHANGED, "project", target_name="observed"),
+    Expected(E.PROJECT_DELETED, "project", target_name="observed"),
+    Expected(E.SPAN_DELETED, "span"),
+    Expected(E.AUDIT_READ, "audit"),
+)
+
+
+class Story:
+    """What one admin, Eve and some strangers do to a server."""
+
+    def __init__(self, server: StartedServer) -> None:
+        self.server = server
+        self.admin = server.admin()
+        self.admin.headers["user-agent"] = AGENT
+        self.strangers()
+        self.eve_id = self.hire_eve()
+        self.keys()
+        self.roles()
+        self.settings_and_data()
+        self.sessions()
+        self.dismiss_eve()
+        self.records: list[dict[str, Any]] = self.read_trail()
+
+    def good(self, method: str, path: str, body: Any = None) -> Any:
+        answer = self.admin.request(method, path, json=body)
+        assert answer.status_code < 300, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json().get("data") if answer.content else None
+
+    def strangers(self) -> None:
+        login = self.server.client().post
+        for email, password in ((ADMIN_EMAIL, "wrong"), ("nobody@example.com", "x"), (FORGED, "x")):
+            body = {"email": email, "password": password}
+            headers = {"user-agent": "agent\tforged", "x-forwarded-for": "203.0.113.9"}
+            assert login("/auth/login", json=body, headers=headers).status_code == 401
+
+    def hire_eve(self) -> str:
+        new = {"username": "eve", "email": EVE, "role": "MEMBER", "auth_method": "LOCAL"}
+        made = self.good("POST", "/v1/users", {"user": {**new, "password": FIRST_PASSWORD}})
+        first = self.server.sign_in(EVE, FIRST_PASSWORD)
+        change = {"current_password": FIRST_PASSWORD, "password": EVE_PASSWORD}
+        assert first.patch("/v1/user", json=change).status_code == 200
+        self.eve = self.server.sign_in(EVE, EVE_PASSWORD)
+        assert self.eve.get("/v1/users").status_code == 403
+        return str(made["id"])
+
+    def keys(self) -> None:
+        mine = self.good("POST", "/v1/user/api_keys", {"data": {"name": "of a user"}})
+        system = self.good("POST", "/v1/system/api_keys", {"data": {"name": "of the system"}})
+        self.bearer = str(mine["key"])
+        self.good("DELETE", f"/v1/system/api_keys/{system['id']}")
+        self.mine = str(mine["id"])
+
+    def roles(self) -> None:
+        self.good("POST", "/v1/roles", {"name": "AUDITOR", "permissions": ["audit:read"]})
+        self.good("PATCH", "/v1/roles/AUDITOR", {"permissions": ["audit:read", "users:read"]})
+        self.good("DELETE", "/v1/roles/AUDITOR")
+        self.good("PATCH", f"/v1/users/{self.eve_id}", {"role": "VIEWER"})
+
+    def settings_and_data(self) -> None:
+        smtp = {"hostname": "mail.example.com", "username": "m", "password": "hidden-Mail-Password"}
+        self.good("PUT", "/v1/settings/smtp", smtp)
+        self.good("PUT", "/v1/secrets", {"secrets": [{"key": "K", "value": "hidden-Value"}]})
+        self.good("POST", "/v1/projects", {"name": "observed"})
+        self.good("PUT", "/v1/projects/observed", {"description": "changed"})
+        request = ExportTraceServiceRequest()
+        span = request.resource_spans.add().scope_spans.add().spans.add()
+        span.trace_id, span.span_id, span.name = bytes([7]) * 16, bytes([7]) * 8, "a span"
+        span.start_time_unix_nano = span.end_time_unix_nano = 1_700_000_000_000_000_000
+        metadata = (("authorization", f"Bearer {self.bearer}"), ("x-project-name", "observed"))
+        with grpc.insecure_channel(f"127.0.0.1:{self.server.grpc_port}") as channel:
+            TraceServiceStub(channel).Export(request, metadata=metadata, timeout=30)
+        self.good("DELETE", "/v1/spans/" + "07" * 8)
+        self.good("DELETE", "/v1/projects/observed")
+        self.good("DELETE", f"/v1/user/api_keys/{self.mine}")
+
+    def sessions(self) -> None:
+        leaving = self.server.sign_in(EVE, EVE_PASSWORD)
+        assert leaving.post("/auth/logout").status_code == 204
+        copied = self.server.sign_in(EVE, EVE_PASSWORD)
+        stolen = httpx.Cookies(copied.cookies)
+        assert copied.post("/auth/refresh").status_code == 204
+        with sqlite3.connect(self.server.folder / "work" / "bennu.db", timeout=10) as database:
+            # As if the twenty seconds were over in which two tabs may refresh together.
+            database.execute("UPDATE credentials SET consumed_at = consumed_at - 60000000")
+        database.close()
+        thief = self.server.client()
+        thief.cookies = stolen
+        assert thief.post("/auth/refresh").status_code == 401
+        assert copied.get("/v1/user").status_code == 401
+        own = self.server.sign_in(EVE, EVE_PASSWORD)
+        listed = own.get("/v1/user/sessions").json()["data"]
+        (current,) = [one["id"] for one in listed if one["current"]]
+        assert own.delete(f"/v1/user/sessions/{current}").status_code == 204
+        self.server.sign_in(EVE, EVE_PASSWORD)
+        assert self.admin.delete(f"/v1/users/{self.eve_id}/sessions").status_code < 300
+
+    def dismiss_eve(self) -> None:
+        self.good("PATCH", f"/v1/users/{self.eve_id}", {"active": False})
+        body = {"email": EVE, "password": EVE_PASSWORD}
+        assert self.server.client().post("/auth/login", json=body).status_code == 401
+        self.good("DELETE", f"/v1/users/{self.eve_id}")
+
+    def read_trail(self) -> list[dict[str, Any]]:
+        path = "/v1/audit_events?order=asc"
+        answer = self.admin.get(path, headers={"accept": "application/x-ndjson"})
+        return [json.loads(line) for line in answer.text.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    env = {"PHOENIX_LOGGING_MODE": "structured", "PHOENIX_LOGGING_LEVEL": "info"}
+    with StartedServer(tmp_path_factory.mktemp("audit"), env) as server:
+        yield Story(server)
+
+
+@pytest.mark.parametrize(
+    "expected", EXPECTED, ids=lambda e: f"{e.event}-{e.target_kind}-{e.reason}"
+)
+def test_what_people_do_is_recorded(story: Story, expected: Expected) -> None:
+    of_the_event = [record for record in story.records if record["event"] == expected.event]
+    assert any(expected.fits(record) for record in of_the_event), of_the_event
+
+
+def test_every_event_is_caused_somewhere(story: Story) -> None:
+    """A new event needs a row above, or the name of the tests that cause it."""
+    seen = {EventName(record["event"]) for record in story.records}
+    for event, file in ELSEWHERE.items():
+        text = (TESTS / file).read_text()
+        assert str(event) in text or event.name in text, file
+    assert seen | ELSEWHERE.keys() | STILL_TO_COME == set(EventName)
+    assert not seen & STILL_TO_COME
+
+
+def test_the_trail_of_the_story_verifies(story: Story) -> None:
+    env = {**story.server.env, "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-m", "bennu", "audit", "verify", "--json"]
+    done = subprocess.run(command, env=env, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["records"] >= len(story.records)
+
+
+def test_each_record_says_who_whence_and_with_what(story: Story) -> None:
+    admin = next(r for r in story.records if r["event"] == E.PROJECT_CREATED)
+    assert admin["user_agent"] == AGENT
+    assert admin["actor"]["name"] == "admin"
+    assert admin["credential"]["id"]
+    assert re.fullmatch("[0-9a-f]{16}", admin["request_id"])
+    ids = [record["id"] for record in story.records]
+    assert len(set(ids)) == len(ids)
+    assert [record["sequence"] for record in story.records] == list(range(1, len(ids) + 1))
+    times = [record["time_utc"] for record in story.records]
+    assert times == sorted(times)
+    assert all(time.endswith("+00:00") for time in times)
+
+
+def test_no_secret_is_in_trail_or_log(story: Story) -> None:
+    told = json.dumps(story.records) + story.server.log()
+    for secret in (
+        *(PASSWORD, FIRST_PASSWORD, EVE_PASSWORD, ADMIN_SECRET, story.bearer),
+        *("hidden-Mail-Password", "hidden-Value", story.server.env["PHOENIX_SECRET"]),
+        *story.admin.cookies.values(),
+    ):
+        assert secret not in told
+
+
+# --- lines of the log ----------------------------------------------------------------------
+
+
+def test_each_record_is_a_line_of_the_log_with_ids_and_without_names(story: Story) -> None:
+    lines = {r["sequence"]: r for r in story.server.log_records() if "outcome" in r}
+    for record in story.records:
+        line = lines[record["sequence"]]
+        assert line["message"] == record["event"]
+        assert line.get("actor", "") == record["actor"]["id"]
+        assert line.get("target", "") == record["target"]["id"]
+        assert line.get("request_id", "") == record["request_id"]
+    # The first line tells the operator how to sign in, hence the fixed name of the first account.
+    log = [line for line in story.server.log().splitlines() if "server.first_sign_in" not in line]
+    for name in (ADMIN_EMAIL, EVE, "nobody@example.com", "x@example.com"):
+        assert not [line for line in log if name in line]
+
+
+def test_everything_is_json_start_and_access_lines_included(story: Story) -> None:
+    records = story.server.log_records()
+    messages = [record["message"] for record in records]
+    assert {"server.started", "http.request"} <= set(messages)
+    for record in records:
+        assert {"timestamp", "level", "logger", "message"} <= record.keys()
+        assert "sign_in.succeeded" not in record["message"] or record["logger"] == "bennu.audit"
+    access = next(r for r in records if r["message"] == "http.request" and "actor" in r)
+    assert {"method", "path", "status", "address", "request_id"} <= access.keys()
+
+
+@pytest.mark.parametrize("mode", ["default", "structured"])
+def test_grep_finds_what_concerns_authentication_and_nobody_forges_it(
+    tmp_path: Path, mode: str
+) -> None:
+    """Line 279: ``docker logs phoenix | grep -i auth``."""
+    with StartedServer(tmp_path, {"PHOENIX_LOGGING_MODE": mode}) as server:
+        server.admin()
+        login = server.client()
+        for forged in (FORGED, FORGED.replace("\r\n", "\x1b[2K\x85")):
+            headers = {"user-agent": "a\tauth.sign_in.succeeded", "x-request-id": "auth"}
+            body = {"email": forged, "password": forged}
+            assert login.post("/auth/login", json=body, headers=headers).status_code == 401
+            login.get("/auth/" + "%0d%0a2026-01-01%20auth.sign_in.succeeded")
+        log = server.log_file
+        found = subprocess.run(["grep", "-i", "auth", str(log)], capture_output=True, check=True)
+        lines = found.stdout.decode().splitlines()
+        assert [line for line in lines if "auth.sign_in.failed" in line]
+        assert [line for line in lines if "auth.password.changed" in line]
+        # The admin signed in twice; whoever typed an event as a name got no line of it.
+        written = [line for line in log.read_text().split("\n") if line]
+        if mode == "structured":
+            events = [json.loads(line)["message"] for line in written]
+        else:
+            events = [line.split()[2] for line in written if line.startswith("20")]
+        assert events.count("auth.sign_in.succeeded") == 2
+        assert all(line.isprintable() for line in written)
+
+
+@pytest.mark.parametrize(
+    ("level", "seen", "unseen"),
+    [
+        ("debug", {"auth.sign_in.succeeded", "auth.sign_in.failed", "http.request"}, set()),
+        ("warning", {"auth.sign_in.failed"}, {"auth.sign_in.succeeded", "http.request"}),
+        ("critical", set(), {"auth.sign_in.failed", "auth.sign_in.succeeded", "http.request"}),
+    ],
+)
+def test_the_level_says_how_much_is_written(
+    tmp_path: Path, level: str, seen: set[str], unseen: set[str]
+) -> None:
+    with StartedServer(tmp_path, {"PHOENIX_LOGGING_LEVEL": level}) as server:
+        server.admin()
+        body = {"email": "nobody@example.com", "password": "x"}
+        assert server.client().post("/auth/login", json=body).status_code == 401
+        log = server.log()
+    assert {name for name in seen if name in log} == seen
+    assert not [name for name in unseen if name in log]
