@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bennu.access import Caller
+from bennu.access import Caller, PrincipalKind
 from bennu.audit.events import AuditEvent, EventName
 from bennu.audit.log import AuditLog
 from bennu.auth.api_keys.authority import (
@@ -87,7 +87,8 @@ class KeyRotation:
         return await self._database.write(work)
 
     def _refuse_rotation(self, connection: Connection, caller: Caller, old: ApiKey) -> None:
-        if old.user_id is not None and old.user_id != caller.principal.user_id:
+        is_others = old.user_id is not None and old.user_id != caller.principal.user_id
+        if is_others and caller.principal.kind is not PrincipalKind.CONSOLE:
             raise DeniedError(
                 "Only its owner rotates a user's key; an admin can revoke it",
                 detail="not the owner",
