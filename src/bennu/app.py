@@ -63,8 +63,12 @@ from bennu.traces.ingest.grpc_service import TraceService
 from bennu.traces.ingest.routes import export_routes
 from bennu.traces.projects.flow import Projects
 from bennu.traces.projects.routes import project_routes
+from bennu.traces.sessions.flow import TraceSessions
+from bennu.traces.sessions.routes import trace_session_routes
 from bennu.traces.spans.flow import Spans
 from bennu.traces.spans.routes import span_routes
+from bennu.traces.traces.flow import Traces
+from bennu.traces.traces.routes import trace_routes
 from bennu.users.first_accounts import FirstAccounts
 from bennu.users.flow import Users
 from bennu.users.model import FIRST_ADMIN_EMAIL
@@ -110,8 +114,6 @@ class Application:
     def _routes(self) -> tuple[Route, ...]:
         """Build the flows and the one table of routes; what is asked most stands first."""
         settings, database, clock = self._settings, self._database, self._clock
-        projects = Projects(database, clock, self._audit)
-        spans = Spans(database, self._audit, self._buffer.take_new_spans)
         sessions = self._sessions
         cookies = SessionCookies(settings.auth)
         local = LocalSignIn(
@@ -131,9 +133,7 @@ class Application:
             database, self._vault, self._audit, _of_the_environment(settings), check_stored_provider
         )
         return (
-            *export_routes(self._buffer, settings.traces),
-            *project_routes(projects),
-            *span_routes(spans, settings.traces),
+            *self._trace_routes(),
             *health_routes(self.readiness),
             *local_routes(local, cookies, is_enabled=not settings.auth.basic_auth_disabled),
             *session_routes(sessions, cookies, _signed_out_path(settings)),
@@ -144,6 +144,17 @@ class Application:
             *stored_settings_routes(stored),
             *audit_routes(database, self._audit),
             *discovery_routes(lambda: self.routes),
+        )
+
+    def _trace_routes(self) -> tuple[Route, ...]:
+        """Build everything around traces: projects, spans, traces, sessions."""
+        settings, database, audit = self._settings.traces, self._database, self._audit
+        return (
+            *export_routes(self._buffer, settings),
+            *project_routes(Projects(database, self._clock, audit)),
+            *span_routes(Spans(database, audit, self._buffer.take_new_spans), settings),
+            *trace_routes(Traces(database, audit)),
+            *trace_session_routes(TraceSessions(database, audit)),
         )
 
     def _http_application(self) -> RequestFrame:

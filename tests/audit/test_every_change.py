@@ -70,6 +70,7 @@ def unwritable(tmp_path: Any) -> Iterator[tuple[StartedServer, httpx.Client, dic
             "start_time": "2026-01-01T00:00:00Z",
             "end_time": "2026-01-01T00:00:01Z",
             "status_code": "OK",
+            "attributes": {"session.id": "s"},
         }
         assert admin.post("/v1/projects/p/spans", json={"data": [span]}).status_code == 202
         database = sqlite3.connect(tmp_path / "work" / "bennu.db", timeout=10)
@@ -99,11 +100,17 @@ def test_without_its_record_no_change_happens(
         "current_password": "quite-another-Password-5",
         "password": "another one 12345x",
     }
+    transfer = {"trace_identifiers": ["a" * 32], "destination_project_identifier": "default"}
     changes: list[tuple[str, str, Any]] = [
         ("POST", "/v1/projects", {"name": "q"}),
         ("PUT", "/v1/projects/p", {"description": "d"}),
         ("DELETE", "/v1/projects/p", None),
         ("DELETE", "/v1/spans/" + "b" * 16, None),
+        ("DELETE", "/v1/traces/" + "a" * 32, None),
+        ("DELETE", "/v1/sessions/s", None),
+        ("POST", "/v1/sessions/delete", {"session_identifiers": ["s"]}),
+        ("DELETE", "/v1/projects/p/traces?start_time=2000-01-01&end_time=2100-01-01", None),
+        ("POST", "/v1/traces/transfer", transfer),
         ("POST", "/v1/user/api_keys", {"data": {"name": "q"}}),
         ("POST", "/v1/system/api_keys", {"data": {"name": "q"}}),
         ("DELETE", f"/v1/user/api_keys/{ids['key']}", None),

@@ -1,6 +1,6 @@
 """What tests of projects, spans and ingest share."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 import httpx
@@ -14,15 +14,20 @@ from bennu.encryption.cipher import Cipher, Keyring
 from bennu.encryption.vault import Vault
 from bennu.httpio.dispatch import application_of
 from bennu.httpio.request import CALLER
+from bennu.httpio.route import Route
 from bennu.kernel.ids import SystemEntropy
 from bennu.storage.database import Database
 from bennu.traces.ingest.buffer import IngestBuffer
 from bennu.traces.ingest.routes import export_routes
 from bennu.traces.projects.flow import Projects
 from bennu.traces.projects.routes import project_routes
+from bennu.traces.sessions.flow import TraceSessions
+from bennu.traces.sessions.routes import trace_session_routes
 from bennu.traces.settings import TracesSettings
 from bennu.traces.spans.flow import Spans
 from bennu.traces.spans.routes import span_routes
+from bennu.traces.traces.flow import Traces
+from bennu.traces.traces.routes import trace_routes
 from fakes.clock import FrozenClock
 
 KEY = Fernet.generate_key()
@@ -52,22 +57,14 @@ async def buffer(
 
 @dataclass
 class Door:
-    """The routes of projects, spans and ingest; calls come from ``principal``."""
+    """The routes of everything around traces; calls come from ``principal``."""
 
-    projects: Projects
-    spans: Spans
+    routes: Sequence[Route]
     buffer: IngestBuffer
-    settings: TracesSettings
     principal: Principal = field(default=EVERYBODY)
 
     def __post_init__(self) -> None:
-        self._app = application_of(
-            (
-                *project_routes(self.projects),
-                *span_routes(self.spans, self.settings),
-                *export_routes(self.buffer, self.settings),
-            )
-        )
+        self._app = application_of(self.routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[CALLER] = Caller(self.principal)
@@ -82,9 +79,14 @@ async def door(
     buffer: IngestBuffer,
     traces_settings: TracesSettings,
 ) -> Door:
-    projects = Projects(database, clock, audit)
-    spans = Spans(database, audit, buffer.take_new_spans)
-    return Door(projects, spans, buffer, traces_settings)
+    routes = (
+        *project_routes(Projects(database, clock, audit)),
+        *span_routes(Spans(database, audit, buffer.take_new_spans), traces_settings),
+        *export_routes(buffer, traces_settings),
+        *trace_routes(Traces(database, audit)),
+        *trace_session_routes(TraceSessions(database, audit)),
+    )
+    return Door(routes, buffer)
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 import pytest
 
 from bennu.kernel.errors import InvalidError
+from bennu.traces.spans.cursors import Position
 from bennu.traces.spans.filters import (
     AttributeMatch,
     SpanOrder,
-    SpanPosition,
     attribute_match,
     cursor_at,
     position_of_cursor,
@@ -50,9 +50,9 @@ def test_what_is_no_attribute_filter(text: str) -> None:
 
 
 def test_cursors_come_back() -> None:
-    assert cursor_at(SpanPosition(20), BY_ROW) == "U3BhbjoyMA=="
-    assert position_of_cursor("U3BhbjoyMA==", BY_ROW) == SpanPosition(20)
-    for position in (SpanPosition(3, 1_700_000_000_123_456_789), SpanPosition(3, -5)):
+    assert cursor_at(Position(20), BY_ROW) == "U3BhbjoyMA=="
+    assert position_of_cursor("U3BhbjoyMA==", BY_ROW) == Position(20)
+    for position in (Position(3, 1_700_000_000_123_456_789), Position(3, -5)):
         assert position_of_cursor(cursor_at(position, BY_START), BY_START) == position
 
 
@@ -75,6 +75,6 @@ def test_what_is_no_cursor(cursor: str, order: SpanOrder) -> None:
 
 def test_a_cursor_of_one_order_is_none_of_the_other() -> None:
     with pytest.raises(InvalidError):
-        position_of_cursor(cursor_at(SpanPosition(1, 2), BY_START), BY_ROW)
+        position_of_cursor(cursor_at(Position(1, 2), BY_START), BY_ROW)
     with pytest.raises(InvalidError):
-        position_of_cursor(cursor_at(SpanPosition(1), BY_ROW), BY_START)
+        position_of_cursor(cursor_at(Position(1), BY_ROW), BY_START)

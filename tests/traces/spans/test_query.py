@@ -4,10 +4,11 @@ import pytest
 
 from bennu.storage.database import Database
 from bennu.traces.projects.store import project_rows_made
+from bennu.traces.spans import driving
+from bennu.traces.spans.cursors import Position
 from bennu.traces.spans.filters import (
     SpanFilter,
     SpanOrder,
-    SpanPosition,
     attribute_match,
 )
 from bennu.traces.spans.model import Span
@@ -40,7 +41,7 @@ class Reader:
         self,
         wanted: SpanFilter = SpanFilter(),  # noqa: B008 - frozen
         order: SpanOrder = SpanOrder(),  # noqa: B008 - frozen
-        start: SpanPosition | None = None,
+        start: Position | None = None,
         limit: int = 100,
     ) -> list[int]:
         found = await self._database.read(
@@ -94,7 +95,7 @@ async def test_pages_hold_everything_once(
     order = SpanOrder(by_start=by_start, ascending=ascending)
     whole = await reader.numbers(order=order)
     paged: list[int] = []
-    start: SpanPosition | None = None
+    start: Position | None = None
     while True:
         position = start
         found = await database.read(
@@ -105,7 +106,7 @@ async def test_pages_hold_everything_once(
         paged += [int.from_bytes(span.span_id, "big") for span in found[:size]]
         if len(found) <= size:
             break
-        start = SpanPosition(found[size].row_id, found[size].start_ns)
+        start = Position(found[size].row_id, found[size].start_ns)
     assert paged == whole
 
 
@@ -119,6 +120,10 @@ async def test_pages_hold_everything_once(
         (SpanFilter(span_ids=(span_id(1), span_id(5), span_id(77))), [5, 1]),
         (SpanFilter(parent_id=b""), [3, 1]),
         (SpanFilter(parent_id=span_id(3)), [4]),
+        (SpanFilter(parent_id=span_id(99)), [5]),
+        (SpanFilter(parent_id=span_id(98)), []),
+        (SpanFilter(parent_id=span_id(3), names=("tool",), span_ids=(span_id(4),)), [4]),
+        (SpanFilter(parent_id=b"", names=("root", "tool"), from_ns=45), [1]),
         (SpanFilter(names=("root",)), [3, 1]),
         (SpanFilter(names=("root", "tool")), [4, 3, 2, 1]),
         (SpanFilter(names=("Root",)), []),
@@ -132,8 +137,14 @@ async def test_pages_hold_everything_once(
         (SpanFilter(names=("tool",), trace_ids=(trace_id(1),), status_codes=("ERROR",)), [2]),
     ],
 )
-async def test_filters(reader: Reader, wanted: SpanFilter, expected: list[int]) -> None:
-    assert await reader.numbers(wanted) == expected
+async def test_filters(
+    reader: Reader, wanted: SpanFilter, expected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_start = [n for n in await reader.numbers(order=SpanOrder(by_start=True)) if n in expected]
+    for few in (5_000, -1):  # what meets a condition is sorted, and an index is walked
+        monkeypatch.setattr(driving, "FEW", few)
+        assert await reader.numbers(wanted) == expected
+        assert await reader.numbers(wanted, SpanOrder(by_start=True)) == by_start
 
 
 async def test_a_limit_and_a_filter(reader: Reader) -> None:

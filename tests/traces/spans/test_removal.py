@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from bennu.storage.database import Database
-from bennu.storage.schema import spans, traces
+from bennu.storage.schema import spans, trace_sessions, traces
 from bennu.traces.projects.store import project_rows_made
 from bennu.traces.spans.model import Span
 from bennu.traces.spans.removal import places_of_span, remove_span
@@ -112,3 +112,19 @@ async def test_places_by_row_by_id_and_by_what_one_may_see(shelf: Shelf) -> None
     assert [place.project_row for place in seen] == [rows["q"]]
     (one,) = await shelf.database.read(lambda c: places_of_span(c, row_id=seen[0].row_id))
     assert one == seen[0]
+
+
+async def test_the_last_span_takes_trace_and_session_along(shelf: Shelf) -> None:
+    await shelf.add(make_span(1, session_id="s"), make_span(2, trace=2, session_id="s"))
+
+    async def sessions() -> list[tuple[int, int]]:
+        columns = (trace_sessions.c.start_ns, trace_sessions.c.end_ns)
+        return await shelf.database.read(
+            lambda c: [(row[0], row[1]) for row in c.execute(select(*columns))]
+        )
+
+    assert await sessions() == [(SECOND_NS, 3 * SECOND_NS)]
+    await shelf.remove(1)
+    assert await sessions() == [(2 * SECOND_NS, 3 * SECOND_NS)]
+    await shelf.remove(2)
+    assert await sessions() == []

@@ -6,6 +6,15 @@ the page of its feature and named here.
 Spec: lines 164-170 (what is encrypted), 261-266 (personal data).
 """
 
+from bennu.storage.schema.annotations import (
+    annotation_configs,
+    document_annotations,
+    project_annotation_configs,
+    session_annotations,
+    span_annotations,
+    trace_annotations,
+    waiting_annotations,
+)
 from bennu.storage.schema.audit import audit_checkpoints, audit_events, audit_head
 from bennu.storage.schema.columns import metadata
 from bennu.storage.schema.itself import meta, security_epoch
@@ -26,28 +35,35 @@ from bennu.storage.schema.ways_in import (
 )
 
 __all__ = [
+    "annotation_configs",
     "api_keys",
     "audit_checkpoints",
     "audit_events",
     "audit_head",
     "credentials",
+    "document_annotations",
     "grants",
     "groups",
     "known_addresses",
     "memberships",
     "meta",
     "metadata",
+    "project_annotation_configs",
     "projects",
     "purpose_keys",
     "roles",
     "secret_sightings",
     "secret_values",
     "security_epoch",
+    "session_annotations",
     "sessions",
     "sign_in_failures",
+    "span_annotations",
     "spans",
     "stored_settings",
+    "trace_annotations",
     "trace_sessions",
     "traces",
     "users",
+    "waiting_annotations",
 ]

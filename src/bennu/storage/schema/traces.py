@@ -5,6 +5,7 @@ from typing import Final
 from sqlalchemy import (
     BigInteger,
     Column,
+    Computed,
     ForeignKey,
     Index,
     Integer,
@@ -18,6 +19,7 @@ from sqlalchemy import (
 from bennu.storage.schema.columns import PERSONAL, ROW_ID, metadata, row_id, time_at
 
 _ROOT: Final = text("parent_id IS NULL")
+_HAS_ERRORS: Final = text("error_count > 0")
 
 projects = Table(
     "projects",
@@ -41,6 +43,7 @@ trace_sessions = Table(
     Column("end_ns", BigInteger, nullable=False),
     UniqueConstraint("session_id", "project_id"),
     Index("ix_trace_sessions_project_start", "project_id", "start_ns"),
+    Index("ix_trace_sessions_project_row", "project_id", "id"),
     sqlite_autoincrement=True,
 )
 
@@ -54,16 +57,26 @@ traces = Table(
         "session_id",
         ForeignKey("trace_sessions.id", ondelete="SET NULL"),
         nullable=True,
-        index=True,
     ),
     Column("start_ns", BigInteger, nullable=False),
     Column("end_ns", BigInteger, nullable=False),
+    Column("latency_ns", BigInteger, Computed("end_ns - start_ns", persisted=True)),
     Column("span_count", Integer, nullable=False),
     Column("error_count", Integer, nullable=False),
     Column("prompt_tokens", BigInteger, nullable=False),
     Column("completion_tokens", BigInteger, nullable=False),
     UniqueConstraint("trace_id", "project_id"),
-    Index("ix_traces_project_start", "project_id", "start_ns"),
+    Index("ix_traces_project_start", "project_id", "start_ns", "id"),
+    Index("ix_traces_project_latency", "project_id", "latency_ns", "id"),
+    Index(
+        "ix_traces_project_errors",
+        "project_id",
+        "start_ns",
+        "id",
+        sqlite_where=_HAS_ERRORS,
+        postgresql_where=_HAS_ERRORS,
+    ),
+    Index("ix_traces_session_start", "session_id", "start_ns"),
     sqlite_autoincrement=True,
 )
 

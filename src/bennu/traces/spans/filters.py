@@ -3,8 +3,6 @@
 Source: data-plane contract, section 6 (attribute parameter, sorts, cursors).
 """
 
-import base64
-import binascii
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -12,15 +10,20 @@ from typing import Final
 import msgspec
 
 from bennu.kernel.errors import InvalidError
-from bennu.kernel.ids import global_id, row_id_of
+from bennu.kernel.ids import global_id
 from bennu.traces.spans.attributes import key_segments
+from bennu.traces.spans.cursors import (
+    Position,
+    position_of_value_cursor,
+    row_of_id_cursor,
+    value_cursor,
+)
 
 SPAN_KIND: Final = "Span"
 MOST_ATTRIBUTE_FILTERS: Final = 20
 _MOST_SEGMENTS: Final = 16
 #: JSON paths of SQLite cannot quote these.
 _UNSEARCHABLE: Final = re.compile(r'["\\\x00-\x1f]')
-_VALUE_CURSOR: Final = re.compile(r"([0-9]{1,18}):NANOSECONDS:(-?[0-9]{1,19})")
 _INTEGERS: Final = range(-(1 << 63), 1 << 63)
 
 Scalar = str | int | float | bool
@@ -74,14 +77,6 @@ class SpanOrder:
     ascending: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SpanPosition:
-    """The span from which a page starts; ``start_ns`` counts only in the order by start."""
-
-    row_id: int
-    start_ns: int = 0
-
-
 def attribute_match(text: str) -> AttributeMatch:
     """Read ``key:value``; the value as JSON where it is that, else as text.
 
@@ -111,30 +106,19 @@ def attribute_match(text: str) -> AttributeMatch:
     return AttributeMatch(segments, value)
 
 
-def cursor_at(position: SpanPosition, order: SpanOrder) -> str:
+def cursor_at(position: Position, order: SpanOrder) -> str:
     """Write where the next page starts."""
-    if not order.by_start:
-        return global_id(SPAN_KIND, position.row_id)
-    return base64.b64encode(f"{position.row_id}:NANOSECONDS:{position.start_ns}".encode()).decode()
+    if order.by_start:
+        return value_cursor(position)
+    return global_id(SPAN_KIND, position.row_id)
 
 
-def position_of_cursor(cursor: str, order: SpanOrder) -> SpanPosition:
+def position_of_cursor(cursor: str, order: SpanOrder) -> Position:
     """Read what ``cursor_at`` wrote for the same order.
 
     Raises:
         InvalidError: it is no such cursor.
     """
-    refusal = InvalidError(f"Invalid cursor format: {cursor[:200]}")
-    if not order.by_start:
-        row_id = row_id_of(cursor, SPAN_KIND)
-        if row_id is None:
-            raise refusal
-        return SpanPosition(row_id)
-    try:
-        decoded = base64.b64decode(cursor.encode(), validate=True).decode("ascii")
-    except (binascii.Error, UnicodeError):
-        raise refusal from None
-    match = _VALUE_CURSOR.fullmatch(decoded)
-    if match is None or int(match[2]) not in _INTEGERS:
-        raise refusal
-    return SpanPosition(int(match[1]), int(match[2]))
+    if order.by_start:
+        return position_of_value_cursor(cursor)
+    return Position(row_of_id_cursor(cursor, SPAN_KIND))

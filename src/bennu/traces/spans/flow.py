@@ -19,11 +19,11 @@ from bennu.storage.database import Connection, Database
 from bennu.traces.projects.flow import visible_project
 from bennu.traces.projects.store import KIND as PROJECT_KIND
 from bennu.traces.projects.store import check_project_name, find_project
+from bennu.traces.spans.cursors import Position
 from bennu.traces.spans.filters import (
     SPAN_KIND,
     SpanFilter,
     SpanOrder,
-    SpanPosition,
     cursor_at,
     position_of_cursor,
 )
@@ -95,7 +95,7 @@ class Spans:
         following = None
         if len(found) > query.limit:
             first = found[query.limit]
-            following = cursor_at(SpanPosition(first.row_id, first.start_ns), order)
+            following = cursor_at(Position(first.row_id, first.start_ns), order)
         return SpanPage(tuple(found[: query.limit]), following)
 
     async def post_spans(self, caller: Caller, project: str, items: Sequence[object]) -> int:

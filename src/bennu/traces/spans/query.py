@@ -9,15 +9,23 @@ Source: data-plane contract, section 6.
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from bennu.storage.schema import spans, traces
 from bennu.traces.spans.attribute_query import has_attribute
-from bennu.traces.spans.filters import SpanFilter, SpanOrder, SpanPosition
+from bennu.traces.spans.cursors import Position
+from bennu.traces.spans.driving import (
+    Facet,
+    Plan,
+    hidden_number,
+    plan_list,
+    range_facet,
+    value_facet,
+)
+from bennu.traces.spans.filters import SpanFilter, SpanOrder
 from bennu.traces.spans.span_json import StoredSpan
 
 _LOOKUP_SIZE: Final = 1_000
-_MOST_ALTERNATIVES: Final = 20
 _COLUMNS: Final = (
     spans.c.id,
     traces.c.trace_id,
@@ -38,25 +46,38 @@ def page_of_spans(
     project_row: int,
     wanted: SpanFilter,
     order: SpanOrder,
-    start: SpanPosition | None,
+    start: Position | None,
     limit: int,
 ) -> list[StoredSpan]:
     """Return up to ``limit`` spans of a project, in order, from ``start`` on (inclusive)."""
-    conditions = _conditions(connection, project_row, wanted)
-    if start is not None:
-        conditions.append(_from_position(order, start))
+    return spans_in_rows(
+        connection, rows_of_spans(connection, project_row, wanted, order, start, limit)
+    )
+
+
+def rows_of_spans(
+    connection: Connection,
+    project_row: int,
+    wanted: SpanFilter,
+    order: SpanOrder,
+    start: Position | None,
+    limit: int,
+) -> list[int]:
+    """Return the rows of up to ``limit`` spans of a project, in order, from ``start`` on."""
+    plan = _plan(connection, project_row, wanted, order)
     found: list[tuple[int, int]] = []
-    for alternative in _alternatives(wanted):
-        statement = select(spans.c.start_ns, spans.c.id).where(*conditions, *alternative)
-        if wanted.trace_ids is None:
-            statement = _ordered(statement, order, spans.c.start_ns, spans.c.id)
-        else:
-            # Sums have no index: few rows are sorted, rather than all walked in order.
-            statement = _ordered(statement, order, spans.c.start_ns + 0, spans.c.id + 0)
-        rows = connection.execute(statement.limit(limit))
+    time: ColumnElement[int] = spans.c.start_ns
+    row: ColumnElement[int] = spans.c.id
+    if not plan.is_walk:
+        time, row = hidden_number(time), hidden_number(row)
+    for conditions in plan.conditions:
+        statement = select(spans.c.start_ns, spans.c.id).where(*conditions)
+        if start is not None:
+            statement = statement.where(_from_position(time, row, order, start))
+        rows = connection.execute(_ordered(statement, order, time, row).limit(limit))
         found.extend((row.start_ns, row.id) for row in rows)
     found.sort(key=lambda row: row if order.by_start else row[1], reverse=not order.ascending)
-    return spans_in_rows(connection, [row_id for _, row_id in found[:limit]])
+    return [row_id for _, row_id in found[:limit]]
 
 
 def spans_in_rows(connection: Connection, row_ids: Sequence[int]) -> list[StoredSpan]:
@@ -82,63 +103,84 @@ def _ordered(
     return statement.order_by(*(key.asc() if order.ascending else key.desc() for key in keys))
 
 
-def _from_position(order: SpanOrder, start: SpanPosition) -> ColumnElement[bool]:
-    row, time = spans.c.id, spans.c.start_ns
+def _from_position(
+    time: ColumnElement[int], row: ColumnElement[int], order: SpanOrder, start: Position
+) -> ColumnElement[bool]:
     by_row = row >= start.row_id if order.ascending else row <= start.row_id
     if not order.by_start:
         return by_row
     # The first condition alone bounds the index; the second settles spans of equal start.
     if order.ascending:
-        return and_(time >= start.start_ns, or_(time > start.start_ns, by_row))
-    return and_(time <= start.start_ns, or_(time < start.start_ns, by_row))
+        return and_(time >= start.value, or_(time > start.value, by_row))
+    return and_(time <= start.value, or_(time < start.value, by_row))
 
 
-def _alternatives(wanted: SpanFilter) -> list[list[ColumnElement[bool]]]:
-    """Split the first list of several values into one query per value.
-
-    An index gives the order only within one value; for several the database would sort all that
-    match. Each query stops after a page, and the pages are merged.
-    """
-    lists: tuple[tuple[Column[str], tuple[str, ...] | None], ...] = (
-        (spans.c.name, wanted.names),
-        (spans.c.span_kind, wanted.span_kinds),
-        (spans.c.status_code, wanted.status_codes),
-    )
-    fixed: list[ColumnElement[bool]] = []
-    split: list[ColumnElement[bool]] = []
-    for column, given in lists:
-        values = () if given is None else tuple(dict.fromkeys(given))
-        if not split and 1 < len(values) <= _MOST_ALTERNATIVES and wanted.trace_ids is None:
-            split = [column == value for value in values]
-        elif given is not None:
-            fixed.append(column == values[0] if len(values) == 1 else column.in_(values))
-    return [[*fixed, one] for one in split] or [fixed]
+def _plan(connection: Connection, project_row: int, wanted: SpanFilter, order: SpanOrder) -> Plan:
+    facets = _facets(wanted, order)
+    dialect = connection.dialect.name
+    rest = [has_attribute(match, dialect) for match in wanted.attributes]
+    in_project = spans.c.project_id == project_row
+    narrow = _narrow(connection, project_row, wanted)
+    if narrow:
+        return Plan(((*narrow, *(facet.hidden for facet in facets), *rest),), is_walk=False)
+    if wanted.parent_id:
+        rest.append(spans.c.parent_id == wanted.parent_id)
+    return plan_list(connection, spans, in_project, facets, rest)
 
 
-def _conditions(
+def _narrow(
     connection: Connection, project_row: int, wanted: SpanFilter
 ) -> list[ColumnElement[bool]]:
+    """Return conditions that leave few spans by what they name; none where they name nothing.
+
+    Traces are resolved first, and the project, which a trace implies, is not asked for again: no
+    other index is as good, and none is left to choose.
+    """
     conditions: list[ColumnElement[bool]] = []
-    if wanted.trace_ids is None:
-        conditions.append(spans.c.project_id == project_row)
-    else:
-        # Resolved first, and without the project, which the trace implies: no other index is
-        # as good, and none is left to choose.
+    if wanted.trace_ids is not None:
         known = select(traces.c.id).where(
             traces.c.project_id == project_row, traces.c.trace_id.in_(wanted.trace_ids)
         )
         conditions.append(spans.c.trace_row.in_(connection.execute(known).scalars().all()))
+    elif wanted.span_ids is not None:
+        conditions.append(spans.c.project_id == project_row)
+    elif wanted.parent_id:
+        # Children are in the trace of their parent. Where it has not come yet, or never will,
+        # nothing but a walk finds them.
+        parent = select(spans.c.trace_row).where(
+            spans.c.project_id == project_row, spans.c.span_id == wanted.parent_id
+        )
+        trace_rows = connection.execute(parent).scalars().all()
+        if not trace_rows:
+            return []
+        conditions.append(spans.c.trace_row.in_(trace_rows))
+    else:
+        return []
     if wanted.span_ids is not None:
         conditions.append(spans.c.span_id.in_(wanted.span_ids))
-    if wanted.parent_id is not None:
-        is_root = wanted.parent_id == b""
-        conditions.append(
-            spans.c.parent_id.is_(None) if is_root else spans.c.parent_id == wanted.parent_id
-        )
-    if wanted.from_ns is not None:
-        conditions.append(spans.c.start_ns >= wanted.from_ns)
-    if wanted.before_ns is not None:
-        conditions.append(spans.c.start_ns < wanted.before_ns)
-    dialect = connection.dialect.name
-    conditions.extend(has_attribute(match, dialect) for match in wanted.attributes)
+    if wanted.parent_id:
+        conditions.append(spans.c.parent_id == wanted.parent_id)
     return conditions
+
+
+def _facets(wanted: SpanFilter, order: SpanOrder) -> list[Facet]:
+    by_row = not order.by_start
+    texts: tuple[tuple[ColumnElement[str], tuple[str, ...] | None], ...] = (
+        (spans.c.name, wanted.names),
+        (spans.c.status_code, wanted.status_codes),
+        (spans.c.span_kind, wanted.span_kinds),
+    )
+    facets = [
+        value_facet(column, values, gives_order=by_row)
+        for column, values in texts
+        if values is not None
+    ]
+    if wanted.parent_id == b"":
+        is_root = spans.c.parent_id.is_(None)
+        facets.append(Facet((is_root,), func.coalesce(spans.c.parent_id, b"") == b"", by_row))
+    if wanted.from_ns is not None or wanted.before_ns is not None:
+        before = None if wanted.before_ns is None else wanted.before_ns - 1
+        facets.append(
+            range_facet(spans.c.start_ns, wanted.from_ns, before, gives_order=order.by_start)
+        )
+    return facets

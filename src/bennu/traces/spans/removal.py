@@ -1,5 +1,7 @@
 """Deleting one span: sums of its ancestors and of its trace follow; children stay.
 
+An empty trace goes with its last span, an empty session with its last trace.
+
 Source: data-plane contract, sections 4 and 6 (DELETE /v1/spans).
 """
 
@@ -11,6 +13,7 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 
 from bennu.storage.bulk import run_with_rows
 from bennu.storage.schema import spans, traces
+from bennu.traces.spans.session_ranges import lock_sessions, tidy_sessions
 from bennu.traces.spans.statements import ANCESTORS, ANCESTORS_CHANGED
 
 
@@ -49,19 +52,23 @@ def remove_span(connection: Connection, place: SpanPlace) -> bool:
     Returns:
         Whether it was still there.
     """
-    # Ingest changes this row first too: whoever comes second sees what the other did.
-    trace = connection.execute(
-        select(traces.c.span_count).where(traces.c.id == place.trace_row).with_for_update()
-    ).one_or_none()
+    # Ingest changes these rows too: whoever comes second sees what the other did.
+    of_trace = select(traces.c.span_count, traces.c.session_id).where(
+        traces.c.id == place.trace_row
+    )
+    trace = connection.execute(of_trace.with_for_update()).one_or_none()
     span = connection.execute(select(spans).where(spans.c.id == place.row_id)).one_or_none()
     if trace is None or span is None:
         return False
+    sessions = [] if trace.session_id is None else [trace.session_id]
+    lock_sessions(connection, sessions)
     _take_from_ancestors(connection, place, span)
     connection.execute(delete(spans).where(spans.c.id == place.row_id))
     if trace.span_count <= 1:
         connection.execute(delete(traces).where(traces.c.id == place.trace_row))
     else:
         _take_from_trace(connection, place, span)
+    tidy_sessions(connection, sessions)
     return True
 
 

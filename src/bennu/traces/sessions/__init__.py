@@ -1,0 +1,1 @@
+"""Sessions: the traces of one conversation, read and deleted together."""

@@ -1,0 +1,103 @@
+"""Reading sessions and their traces.
+
+Source: data-plane contract, section 8.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from bennu.storage.schema import trace_sessions, traces
+
+_LOOKUP_SIZE: Final = 500
+_COLUMNS: Final = (
+    trace_sessions.c.id,
+    trace_sessions.c.session_id,
+    trace_sessions.c.project_id,
+    trace_sessions.c.start_ns,
+    trace_sessions.c.end_ns,
+)
+_TRACE_COLUMNS: Final = (
+    traces.c.id,
+    traces.c.trace_id,
+    traces.c.session_id,
+    traces.c.start_ns,
+    traces.c.end_ns,
+    traces.c.prompt_tokens,
+    traces.c.completion_tokens,
+)
+
+
+class StoredSession(NamedTuple):
+    """One session; the fields are columns of its row."""
+
+    row_id: int
+    session_id: str
+    project_row: int
+    start_ns: int
+    end_ns: int
+
+
+class TraceOfSession(NamedTuple):
+    """A trace as it stands in a session."""
+
+    row_id: int
+    trace_id: bytes
+    session_row: int
+    start_ns: int
+    end_ns: int
+    prompt_tokens: int
+    completion_tokens: int
+
+
+def page_of_sessions(
+    connection: Connection, project_row: int, start_row: int | None, limit: int, *, ascending: bool
+) -> list[StoredSession]:
+    """Return up to ``limit`` sessions of a project in the order of arrival, from a row on."""
+    row = trace_sessions.c.id
+    statement = select(*_COLUMNS).where(trace_sessions.c.project_id == project_row)
+    if start_row is not None:
+        statement = statement.where(row >= start_row if ascending else row <= start_row)
+    statement = statement.order_by(row.asc() if ascending else row.desc()).limit(limit)
+    return [StoredSession(*found) for found in connection.execute(statement)]
+
+
+def find_sessions(
+    connection: Connection,
+    *,
+    row_ids: Collection[int] = (),
+    session_ids: Collection[str] = (),
+    visible_project_rows: Collection[int] | None = None,
+) -> list[StoredSession]:
+    """Find sessions by row, or by the id that their sender gave, which is unique per project."""
+    found: list[StoredSession] = []
+    columns: tuple[tuple[ColumnElement[Any], Collection[Any]], ...] = (
+        (trace_sessions.c.id, row_ids),
+        (trace_sessions.c.session_id, session_ids),
+    )
+    for column, given in columns:
+        values = sorted(given)
+        for begin in range(0, len(values), _LOOKUP_SIZE):
+            part = values[begin : begin + _LOOKUP_SIZE]
+            rows = connection.execute(select(*_COLUMNS).where(column.in_(part)))
+            found.extend(StoredSession(*row) for row in rows)
+    if visible_project_rows is None:
+        return found
+    return [session for session in found if session.project_row in visible_project_rows]
+
+
+def traces_of_sessions(
+    connection: Connection, session_rows: Sequence[int]
+) -> dict[int, list[TraceOfSession]]:
+    """Return the traces of sessions, those of each session by start."""
+    found: dict[int, list[TraceOfSession]] = {row: [] for row in session_rows}
+    for begin in range(0, len(session_rows), _LOOKUP_SIZE):
+        part = session_rows[begin : begin + _LOOKUP_SIZE]
+        statement = select(*_TRACE_COLUMNS).where(traces.c.session_id.in_(part))
+        for row in connection.execute(statement):
+            trace = TraceOfSession(*row)
+            found[trace.session_row].append(trace)
+    for of_session in found.values():
+        of_session.sort(key=lambda trace: (trace.start_ns, trace.row_id))
+    return found

@@ -1,0 +1,1 @@
+"""Traces: lists, deletion, transfer to another project."""

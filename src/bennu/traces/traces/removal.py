@@ -1,0 +1,67 @@
+"""Deleting traces with everything in them; sessions follow.
+
+Source: data-plane contract, sections 4 and 7.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection, delete, func, select
+
+from bennu.storage.schema import traces
+from bennu.traces.spans.session_ranges import lock_sessions, tidy_sessions
+
+_PART_SIZE: Final = 500
+
+
+class Removed(NamedTuple):
+    """How much was deleted."""
+
+    traces: int = 0
+    spans: int = 0
+    sessions: int = 0
+
+
+def remove_traces(connection: Connection, trace_rows: Collection[int]) -> Removed:
+    """Delete traces by row; sessions that hold none any more go too.
+
+    Returns:
+        What was deleted; rows that were gone already do not count.
+    """
+    total = Removed()
+    in_order = sorted(trace_rows)
+    for start in range(0, len(in_order), _PART_SIZE):
+        part = _remove_part(connection, in_order[start : start + _PART_SIZE])
+        total = Removed(*(one + other for one, other in zip(total, part, strict=True)))
+    return total
+
+
+def _remove_part(connection: Connection, trace_rows: Sequence[int]) -> Removed:
+    given = traces.c.id.in_(trace_rows)
+    found = connection.execute(
+        select(traces.c.session_id).where(given, traces.c.session_id.is_not(None)).distinct()
+    )
+    session_rows = list(found.scalars())
+    lock_sessions(connection, session_rows)
+    span_count = connection.execute(
+        select(func.coalesce(func.sum(traces.c.span_count), 0)).where(given)
+    ).scalar_one()
+    gone = connection.execute(delete(traces).where(given).returning(traces.c.id)).all()
+    return Removed(len(gone), int(span_count), tidy_sessions(connection, session_rows))
+
+
+def oldest_traces_between(
+    connection: Connection, project_row: int, from_ns: int, before_ns: int, limit: int
+) -> list[int]:
+    """Return rows of traces of a project that started within a time, the oldest first."""
+    statement = (
+        select(traces.c.id)
+        .where(
+            traces.c.project_id == project_row,
+            traces.c.start_ns >= from_ns,
+            traces.c.start_ns < before_ns,
+        )
+        .order_by(traces.c.start_ns, traces.c.id)
+        .limit(limit)
+    )
+    return list(connection.execute(statement).scalars())
