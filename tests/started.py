@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -31,10 +32,21 @@ def free_port() -> int:
 
 
 class StartedServer:
-    """One server process; a context manager that ends it."""
+    """One server process; a context manager that ends it.
 
-    def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
-        self.folder = folder
+    Args:
+        folder: for its files and its log.
+        env: settings besides those of every test; "" takes one away.
+        tls: how its own clients speak to an HTTP port that speaks TLS.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        env: Mapping[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.folder, self.tls = folder, tls
         self.port, self.grpc_port = free_port(), free_port()
         self.log_file = folder / "server.log"
         self.env = {
@@ -53,7 +65,11 @@ class StartedServer:
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def _verify(self) -> ssl.SSLContext | bool:
+        return self.tls or True
 
     @property
     def pid(self) -> int:
@@ -77,7 +93,7 @@ class StartedServer:
             if self._process.poll() is not None:
                 raise AssertionError(f"ended with {self._process.returncode}:\n{self.log()}")
             with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{self.base_url}/readyz").status_code == 200:
+                if httpx.get(f"{self.base_url}/readyz", verify=self._verify).status_code == 200:
                     return self
             time.sleep(0.02)
         self.kill()
@@ -126,7 +142,9 @@ class StartedServer:
         """Return a client of its own cookie jar, with a bearer credential if one is given."""
         if bearer:
             headers["authorization"] = f"Bearer {bearer}"
-        client = httpx.Client(base_url=self.base_url, headers=headers, timeout=30)
+        client = httpx.Client(
+            base_url=self.base_url, headers=headers, timeout=30, verify=self._verify
+        )
         self._clients.append(client)
         return client
 

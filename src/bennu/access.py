@@ -120,6 +120,11 @@ class PrincipalKind(StrEnum):
     CONSOLE = "console"
 
 
+_KEYS: Final = frozenset(
+    {PrincipalKind.USER_KEY, PrincipalKind.SYSTEM_KEY, PrincipalKind.CERTIFICATE}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """A verified caller and all that it may do, as it was when its credential was checked.
@@ -155,8 +160,8 @@ class Principal:
 
     @property
     def is_key(self) -> bool:
-        """Whether an API key calls, of a person or of a service account."""
-        return self.kind in {PrincipalKind.USER_KEY, PrincipalKind.SYSTEM_KEY}
+        """Whether an API key calls, or a certificate that stands for one."""
+        return self.kind in _KEYS
 
     def may(self, permission: Permission) -> bool:
         """Whether this caller has the permission somewhere."""

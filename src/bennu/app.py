@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from bennu.access import Caller
+from bennu.access import SERVER, Caller
 from bennu.audit.events import AuditEvent, EventName, Outcome, Target
 from bennu.audit.log import AuditLog
 from bennu.audit.pruning import AuditPruning
@@ -58,6 +58,9 @@ from bennu.storage.migrate import migrate
 from bennu.stored_settings.flow import EnvironmentSettings, StoredSettings
 from bennu.stored_settings.model import MailServer, SettingSource
 from bennu.stored_settings.routes import stored_settings_routes
+from bennu.tls.identity import CertificateAccounts
+from bennu.tls.material import TlsMaterial
+from bennu.tls.rotation import CertificateChange
 from bennu.traces.ingest.buffer import IngestBuffer
 from bennu.traces.ingest.grpc_service import TraceService
 from bennu.traces.ingest.routes import export_routes
@@ -106,7 +109,13 @@ class Application:
         self._key_uses = LastUses(self._database, self._clock)
         self._buffer = IngestBuffer(self._database, settings.traces, self._clock)
         self.readiness = Readiness({"database": self._database_state, "queue": self._queue_state})
-        authenticator = Authenticator(self._database, self._clock, self._cipher, settings.auth)
+        authenticator = Authenticator(
+            self._database,
+            self._clock,
+            self._cipher,
+            settings.auth,
+            CertificateAccounts(settings.tls.client_cert_mappings),
+        )
         self._authenticator = authenticator if settings.auth.enabled else None
         self.routes = self._routes()
         self.asgi = self._http_application()
@@ -162,6 +171,14 @@ class Application:
         cookie = SessionCookies(self._settings.auth).access_name
         gate = HttpGate(inner, self._authenticator, cookie, self._key_uses.note_use)
         return RequestFrame(gate, self._clock, self._entropy, self._settings.network.root_url)
+
+    async def note_certificate_change(self, change: CertificateChange) -> None:
+        """Record that another certificate is served, or that a new one cannot be.
+
+        Raises:
+            UnavailableError: it cannot be recorded now.
+        """
+        await self._audit.note(_certificate_event(change), Caller(SERVER))
 
     async def _note_denial(self, caller: Caller, route: Route, error: AppError) -> None:
         target = Target("route", f"{route.method} {route.path}")
@@ -235,15 +252,16 @@ class Application:
     def announce(self) -> None:
         """Print the address, and once the user and the first password."""
         network = self._settings.network
+        scheme = "https" if self._settings.tls.http else "http"
         fields = {
-            "address": f"http://{network.host}:{network.port}{network.root_path}",
+            "address": f"{scheme}://{network.host}:{network.port}{network.root_path}",
             "grpc": f"{network.host}:{network.grpc_port}",
             "authentication": "on" if self._settings.auth.enabled else "off",
         }
         logger.warning("server.started", extra=fields)
         if self._first_password is not None:
             shown = "localhost" if network.host in {"0.0.0.0", "::"} else network.host  # noqa: S104
-            address = f"http://{shown}:{network.port}{network.root_path}"
+            address = f"{scheme}://{shown}:{network.port}{network.root_path}"
             # Printed once and not logged: the log may be kept, this password must be changed.
             sys.stdout.write(self._first_words(address, self._first_password))
             sys.stdout.flush()
@@ -319,3 +337,29 @@ def _of_the_environment(settings: Settings) -> EnvironmentSettings:
             SettingSource.ENVIRONMENT,
         )
     return EnvironmentSettings(server, tuple(environment_provider(p) for p in settings.oauth2))
+
+
+def _certificate_event(change: CertificateChange) -> AuditEvent:
+    """Say what is shown to clients now; the files are those of the settings."""
+    new = change.after
+    shown = (new or change.before).certificate
+    target = Target("certificate", shown.fingerprint, shown.subject)
+    if new is None:
+        return AuditEvent(EventName.CERTIFICATE_CHANGED, Outcome.FAILED, "unusable_files", target)
+    return AuditEvent(
+        EventName.CERTIFICATE_CHANGED,
+        target=target,
+        before=_certificate_fields(change.before),
+        after=_certificate_fields(new),
+    )
+
+
+def _certificate_fields(material: TlsMaterial) -> dict[str, object]:
+    certificate = material.certificate
+    return {
+        "fingerprint": certificate.fingerprint,
+        "subject": certificate.subject,
+        "not_before_utc": certificate.not_before_utc.isoformat(),
+        "not_after_utc": certificate.not_after_utc.isoformat(),
+        "authorities": [authority.fingerprint for authority in material.authorities],
+    }

@@ -14,15 +14,21 @@ import logging
 import signal
 import socket
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import grpc.aio
 import uvicorn
 import uvloop
 
 from bennu.app import Application
+from bennu.kernel.clock import SystemClock
 from bennu.kernel.errors import AppError
+from bennu.monitoring.probe_socket import ProbeSocket, probe_socket_path
 from bennu.settings import Settings
+from bennu.tls.context import HANDSHAKE_SECONDS, SHUTDOWN_SECONDS
+from bennu.tls.grpc_credentials import GrpcCertificates
+from bennu.tls.http_protocol import CertificateProtocol
+from bennu.tls.rotation import LiveCertificates
 
 logger: Final = logging.getLogger("bennu.serve")
 
@@ -37,7 +43,36 @@ class StartError(AppError):
 
 
 class _HttpServer(uvicorn.Server):
-    """uvicorn without its own signal handlers: one place decides how the server ends."""
+    """uvicorn without its own signal handlers: one place decides how the server ends.
+
+    It also does not wait for long where a client begins a TLS connection and does not go on, or
+    does not confirm its end.
+    """
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections on sockets that listen already."""
+        await self.lifespan.startup()
+        config, loop = self.config, asyncio.get_running_loop()
+
+        def new_connection() -> asyncio.Protocol:
+            kind: Any = config.http_protocol_class
+            protocol: asyncio.Protocol = kind(
+                config=config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            return protocol
+
+        limits: dict[str, Any] = {}
+        if config.ssl is not None:
+            limits = {
+                "ssl": config.ssl,
+                "ssl_handshake_timeout": HANDSHAKE_SECONDS,
+                "ssl_shutdown_timeout": SHUTDOWN_SECONDS,
+            }
+        self.servers = [
+            await loop.create_server(new_connection, sock=one, backlog=_BACKLOG, **limits)
+            for one in sockets or ()
+        ]
+        self.started = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -67,11 +102,14 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _http_server(application: Application, settings: Settings) -> _HttpServer:
+def _http_server(
+    application: Application, settings: Settings, certificates: LiveCertificates | None
+) -> _HttpServer:
+    context = None if certificates is None else certificates.context
     config = uvicorn.Config(
         application.asgi,
         loop="none",
-        http="httptools",
+        http=CertificateProtocol if settings.tls.verify_client else "httptools",
         ws="none",
         lifespan="off",
         log_config=None,
@@ -82,12 +120,15 @@ def _http_server(application: Application, settings: Settings) -> _HttpServer:
         timeout_graceful_shutdown=GRACE_SECONDS,
         h11_max_incomplete_event_size=65_536,
         root_path=settings.network.root_path,
+        ssl_context_factory=None if context is None else lambda _config, _default: context,
     )
     config.load()
     return _HttpServer(config)
 
 
-async def _grpc_server(application: Application, settings: Settings) -> grpc.aio.Server:
+async def _grpc_server(
+    application: Application, settings: Settings, certificates: LiveCertificates | None
+) -> grpc.aio.Server:
     network = settings.network
     server = grpc.aio.server(
         interceptors=application.grpc_interceptors(),
@@ -100,11 +141,24 @@ async def _grpc_server(application: Application, settings: Settings) -> grpc.aio
     host = f"[{network.host}]" if ":" in network.host else network.host
     address = f"{host}:{network.grpc_port}"
     try:
-        server.add_insecure_port(address)
+        if certificates is not None and settings.tls.grpc:
+            shown = GrpcCertificates(
+                lambda: certificates.material, verify_client=settings.tls.verify_client
+            )
+            server.add_secure_port(address, shown.credentials())
+        else:
+            server.add_insecure_port(address)
     except RuntimeError:
         raise StartError(f"PHOENIX_GRPC_PORT: cannot listen on {address}") from None
     await server.start()
     return server
+
+
+def _certificates(settings: Settings, application: Application) -> LiveCertificates | None:
+    """Read the certificate that both listeners show; None when both speak in the clear."""
+    if not (settings.tls.http or settings.tls.grpc):
+        return None
+    return LiveCertificates(settings.tls, SystemClock(), application.note_certificate_change)
 
 
 async def serve(settings: Settings) -> None:
@@ -112,18 +166,27 @@ async def serve(settings: Settings) -> None:
 
     Raises:
         StartError: a port is taken.
-        AppError: the database or a secret does not allow a start.
+        AppError: the database, a secret or a certificate does not allow a start.
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stopping.set)
-    listener = listening_socket(settings.network.host, settings.network.port)
     application = Application(settings)
+    certificates = _certificates(settings, application)
+    listener = listening_socket(settings.network.host, settings.network.port)
+    path = probe_socket_path(settings.storage.working_dir, settings.network.port)
+    probe = ProbeSocket(path, application.readiness.reasons)
+    watching: asyncio.Task[None] | None = None
     try:
         await application.start()
-        http, rpc = _http_server(application, settings), await _grpc_server(application, settings)
+        http = _http_server(application, settings, certificates)
+        rpc = await _grpc_server(application, settings, certificates)
         running = asyncio.create_task(http.serve(sockets=[listener]))
+        await probe.start()
+        if certificates is not None:
+            watching = asyncio.create_task(certificates.watch())
+            loop.add_signal_handler(signal.SIGHUP, certificates.look_now)
         application.announce()
         gc.freeze()  # what is there now stays; collections need not walk it again
         waiting = asyncio.create_task(stopping.wait())
@@ -135,6 +198,9 @@ async def serve(settings: Settings) -> None:
         waiting.cancel()
     finally:
         listener.close()
+        if watching is not None:
+            watching.cancel()
+        await probe.stop()
         await application.stop()
         logger.info("server.stopped")
 

@@ -121,12 +121,14 @@ class Settings:
         network = NetworkSettings.from_env(
             env, default_host=_EVERYWHERE if auth.enabled else _LOOPBACK
         )
+        tls = TlsSettings.from_env(env)
+        is_https = network.root_url_is_https or tls.http
         settings = cls(
-            auth=replace(auth, secure_cookies=auth.secure_cookies or network.root_url_is_https),
+            auth=replace(auth, secure_cookies=auth.secure_cookies or is_https),
             encryption=EncryptionSettings.from_env(env),
             storage=StorageSettings.from_env(env),
             network=network,
-            tls=TlsSettings.from_env(env),
+            tls=tls,
             traces=TracesSettings.from_env(env),
             privacy=PrivacySettings.from_env(env),
             audit=AuditSettings.from_env(env),
@@ -188,8 +190,9 @@ def _check_ways_in(settings: Settings, env: Env) -> None:
 
 def _check_cookies(settings: Settings, env: Env) -> None:
     auth = settings.auth
-    if settings.network.root_url_is_https and env.text("PHOENIX_USE_SECURE_COOKIES") == "false":
-        env.warn("PHOENIX_USE_SECURE_COOKIES", "taken as true, because PHOENIX_ROOT_URL is https")
+    if env.text("PHOENIX_USE_SECURE_COOKIES") == "false" and auth.secure_cookies:
+        reason = "PHOENIX_ROOT_URL is https" if not settings.tls.http else "HTTP speaks TLS"
+        env.warn("PHOENIX_USE_SECURE_COOKIES", f"taken as true, because {reason}")
     if auth.cookie_prefix != "host":
         return
     if not auth.secure_cookies:

@@ -18,6 +18,17 @@ def openssl(folder: Path, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def openssl_text(key: Path) -> str:
+    """Return what openssl says about a private key, its kind among it."""
+    done = subprocess.run(
+        ["openssl", "pkey", "-in", str(key), "-noout", "-text"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return "RSA" if "publicExponent" in done.stdout else done.stdout
+
+
 @dataclass(frozen=True)
 class Certificate:
     """Paths of a certificate and of its key."""
@@ -42,8 +53,9 @@ class Authority:
             *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
         )
 
-    def _make_key(self, name: str) -> None:
-        parameters = ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
+    def _make_key(self, name: str, algorithm: str = "EC") -> None:
+        option = "ec_paramgen_curve:P-256" if algorithm == "EC" else "rsa_keygen_bits:2048"
+        parameters = ("-algorithm", algorithm, "-pkeyopt", option)
         openssl(self.folder, "genpkey", *parameters, "-out", f"{name}.key")
 
     def issue(
@@ -54,9 +66,15 @@ class Authority:
         names: str = LOCAL_NAMES,
         usage: str = "serverAuth",
         days: int = 30,
+        algorithm: str = "EC",
     ) -> Certificate:
-        """Issue a certificate; ``names`` is a subjectAltName as openssl writes it."""
-        self._make_key(name)
+        """Issue a certificate; ``names`` is a subjectAltName as openssl writes it.
+
+        Args:
+            days: how long it is good from now; below 0 it has expired (openssl calls it so).
+            algorithm: ``EC`` (P-256) or ``RSA`` (2048 bits).
+        """
+        self._make_key(name, algorithm)
         openssl(
             self.folder,
             "req",
@@ -87,6 +105,20 @@ class Authority:
             self.folder,
             *("pkcs8", "-topk8", "-in", certificate.key.name, "-out", encrypted.name),
             *("-passout", f"pass:{password}", "-v2", "aes-256-cbc"),
+        )
+        return Certificate(certificate.cert, encrypted)
+
+    def encrypt_key_traditionally(
+        self, certificate: Certificate, password: str = KEY_PASSWORD
+    ) -> Certificate:
+        """Return the same with a key in the form that OpenSSL wrote before PKCS#8."""
+        encrypted = certificate.key.with_suffix(".old.key")
+        kind = "rsa" if "RSA" in openssl_text(certificate.key) else "ec"
+        form = ("-traditional",) if kind == "rsa" else ()
+        openssl(
+            self.folder,
+            *(kind, *form, "-in", certificate.key.name, "-out", encrypted.name),
+            *("-aes256", "-passout", f"pass:{password}"),
         )
         return Certificate(certificate.cert, encrypted)
 

@@ -92,3 +92,32 @@ def test_a_setting_without_effect_is_remarked(files: dict[str, str]) -> None:
     assert names_of_warnings(files, PHOENIX_TLS_VERIFY_CLIENT="true") == [
         "PHOENIX_TLS_VERIFY_CLIENT"
     ]
+
+
+def test_tls_1_3_alone_is_refused_with_grpc(files: dict[str, str]) -> None:
+    values = {**files, "PHOENIX_TLS_MIN_VERSION": "1.3", "PHOENIX_TLS_ENABLED": "true"}
+    assert names_of_problems(values) == ["PHOENIX_TLS_MIN_VERSION"]
+    read_settings(values, PHOENIX_TLS_ENABLED_FOR_GRPC="false")
+
+
+def test_client_certificates_that_are_not_asked_for_are_remarked(files: dict[str, str]) -> None:
+    mapped = {**files, "PHOENIX_TLS_CLIENT_CERT_MAPPINGS": '{"CN=a": "b"}'}
+    assert "PHOENIX_TLS_CLIENT_CERT_MAPPINGS" in names_of_warnings(mapped)
+    mutual = {**mapped, "PHOENIX_TLS_VERIFY_CLIENT": "true", "PHOENIX_TLS_ENABLED": "true"}
+    assert names_of_warnings(mutual) == []
+    half = {**mutual, "PHOENIX_TLS_ENABLED_FOR_GRPC": "false"}
+    (warning,) = read_settings(half).warnings
+    assert "asks nothing of gRPC" in warning.allowed
+
+
+def test_tls_makes_cookies_secure(files: dict[str, str]) -> None:
+    assert not read_settings(files).auth.secure_cookies
+    assert not read_settings(files, PHOENIX_TLS_ENABLED_FOR_GRPC="true").auth.secure_cookies
+    tls = {**files, "PHOENIX_TLS_ENABLED_FOR_HTTP": "true"}
+    assert read_settings(tls).auth.secure_cookies
+    (warning,) = (
+        w
+        for w in read_settings(tls, PHOENIX_USE_SECURE_COOKIES="false").warnings
+        if w.name == "PHOENIX_USE_SECURE_COOKIES"
+    )
+    assert "HTTP speaks TLS" in warning.allowed

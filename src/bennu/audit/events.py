@@ -124,7 +124,7 @@ EVENT_RULES: Final[Mapping[EventName, EventRule]] = MappingProxyType(
         # The fields are those of the setting, whose list its own feature keeps.
         EventName.SETTINGS_CHANGED: EventRule(frozenset({"settings"}), fields=None),
         EventName.CERTIFICATE_CHANGED: _rule(
-            "certificate", "fingerprint subject not_before_utc not_after_utc"
+            "certificate", "fingerprint subject not_before_utc not_after_utc authorities"
         ),
         EventName.RETENTION_CHANGED: _rule("retention_policy project", _SWEEP_FIELDS),
         EventName.RETENTION_SWEPT: _rule("project audit retention_policy", _SWEEP_FIELDS),

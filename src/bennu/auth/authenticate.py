@@ -9,7 +9,7 @@ Spec: lines 142-155. Source: RFC 6750; OWASP ASVS 5.0 V7.4. Decisions 7, 8.
 import hashlib
 import json
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy import Connection
@@ -24,20 +24,23 @@ from bennu.access import (
 )
 from bennu.auth.credential import Credential, CredentialKind, parse_credential
 from bennu.auth.sessions.flow import SESSION
-from bennu.auth.sessions.store import BearerRow, find_bearer
+from bennu.auth.sessions.store import BearerRow, find_bearer, find_service_account
 from bennu.auth.settings import AuthSettings
 from bennu.encryption.cipher import Cipher
 from bennu.kernel.clock import Clock, to_microseconds
 from bennu.kernel.errors import MalformedError, UnauthenticatedError
-from bennu.kernel.ids import equal_in_constant_time, global_id
+from bennu.kernel.ids import equal_in_constant_time, global_id, row_id_of
 from bennu.roles.store import permissions_of_role
 from bennu.storage.database import Database
+from bennu.tls.certificate import CertificateFacts
+from bennu.tls.identity import CertificateAccounts
 from bennu.users.model import USER
 from bennu.users.store import find_system_user
 
 INVALID: Final = "Invalid token"
 EXPIRED: Final = "Expired token"
 CACHE_SIZE: Final = 10_000
+SYSTEM_KEY: Final = "SystemApiKey"
 _BEARER: Final = "bearer "
 _ACCEPTED: Final = frozenset(
     {CredentialKind.ACCESS, CredentialKind.USER_KEY, CredentialKind.SYSTEM_KEY}
@@ -46,10 +49,17 @@ _ACCEPTED: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """What a request brought: every Authorization header, and the access cookie or ""."""
+    """What a request brought.
+
+    Args:
+        authorization: every Authorization header.
+        cookie: the access cookie, or "".
+        certificate: what the client proved to hold when it connected, if it was asked for one.
+    """
 
     authorization: tuple[str, ...]
     cookie: str = ""
+    certificate: CertificateFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +75,15 @@ class Authenticator:
     """Verifies credentials."""
 
     def __init__(
-        self, database: Database, clock: Clock, cipher: Cipher, settings: AuthSettings
+        self,
+        database: Database,
+        clock: Clock,
+        cipher: Cipher,
+        settings: AuthSettings,
+        certificates: CertificateAccounts | None = None,
     ) -> None:
         self._database, self._clock, self._cipher = database, clock, cipher
+        self._certificates = certificates or CertificateAccounts({})
         self._enforce_reset = settings.enforce_password_reset
         secret = settings.admin_secret
         self._admin_digest = None if secret is None else _digest(secret.reveal())
@@ -76,10 +92,13 @@ class Authenticator:
     async def authenticate(self, presented: Presented) -> Principal | None:
         """Say who is calling; None when nothing was presented.
 
+        A certificate counts only where nothing else was presented, and only when it stands for a
+        service account; another one has opened the door, and a credential is still asked for.
+
         Raises:
             MalformedError: two Authorization headers.
             UnauthenticatedError: what was presented is not valid, or not any more. A bad header
-                is never helped by a good cookie.
+                is never helped by a good cookie, nor either of them by a good certificate.
         """
         if len(presented.authorization) > 1:
             raise MalformedError("Only one Authorization header is allowed")
@@ -90,7 +109,48 @@ class Authenticator:
             return await self._verify(header[len(_BEARER) :].strip())
         if presented.cookie:
             return await self._verify(presented.cookie)
+        if presented.certificate is not None:
+            return await self._verify_certificate(presented.certificate)
         return None
+
+    async def _verify_certificate(self, certificate: CertificateFacts) -> Principal | None:
+        account = self._certificates.account_of(certificate)
+        if account is None:
+            return None
+        # The handshake has checked it; a connection may outlive its certificate.
+        if self._clock.now_utc() >= certificate.not_after_utc:
+            raise UnauthenticatedError(EXPIRED, detail="expired client certificate")
+        key = _digest(f"certificate {certificate.fingerprint}")
+        epoch = await self._database.security_epoch()
+        known = self._cache.get(key)
+        if known is None or known.epoch != epoch:
+            known = await self._database.read(
+                lambda c: self._look_up_account(c, certificate, account, epoch), tiny=True
+            )
+            self._keep(key, known)
+        self._refuse_expired(known.expires_at)
+        return known.principal
+
+    def _look_up_account(
+        self, connection: Connection, certificate: CertificateFacts, account: str, epoch: int
+    ) -> _Verified:
+        """Find the one system key that a service account is.
+
+        Raises:
+            UnauthenticatedError: there is none, or several of that name are good.
+        """
+        now = to_microseconds(self._clock.now_utc())
+        row = find_service_account(connection, account, row_id_of(account, SYSTEM_KEY), now)
+        if row is None:
+            detail = f"client certificate of service account {account!r}: no such system key"
+            raise UnauthenticatedError(INVALID, detail=detail)
+        principal = replace(
+            _system_key_principal(connection, row),
+            kind=PrincipalKind.CERTIFICATE,
+            name=f"{row.key_name} ({certificate.subject or certificate.names[0]})",
+            credential_id=certificate.fingerprint,
+        )
+        return _Verified(principal, epoch, row.key_expires_at)
 
     async def _verify(self, text: str) -> Principal:
         key = _digest(text)
@@ -104,10 +164,13 @@ class Authenticator:
             return known.principal
         self._cache.pop(key, None)
         verified = await self._verify_anew(self._readable(key, text), epoch)
+        self._keep(key, verified)
+        return verified.principal
+
+    def _keep(self, key: bytes, verified: _Verified) -> None:
         self._cache[key] = verified
         if len(self._cache) > CACHE_SIZE:
             self._cache.popitem(last=False)
-        return verified.principal
 
     def _refuse_expired(self, expires_at: int | None) -> None:
         if expires_at is not None and to_microseconds(self._clock.now_utc()) >= expires_at:
@@ -191,7 +254,7 @@ def _restriction(row: BearerRow) -> frozenset[int] | None:
 def _credential_id(row: BearerRow) -> str:
     if row.api_key_id is None:
         return global_id(SESSION, row.session_id or 0)
-    return global_id("UserApiKey" if row.user_id is not None else "SystemApiKey", row.api_key_id)
+    return global_id("UserApiKey" if row.user_id is not None else SYSTEM_KEY, row.api_key_id)
 
 
 def _system_key_principal(connection: Connection, row: BearerRow) -> Principal:
@@ -199,7 +262,7 @@ def _system_key_principal(connection: Connection, row: BearerRow) -> Principal:
     permissions = permissions_of_role(connection, role) or frozenset()
     return Principal(
         kind=PrincipalKind.SYSTEM_KEY,
-        public_id=global_id("SystemApiKey", row.api_key_id or 0),
+        public_id=global_id(SYSTEM_KEY, row.api_key_id or 0),
         name=row.key_name or "",
         role=role,
         permissions=_narrowed(row, permissions),

@@ -16,6 +16,8 @@ from bennu.httpio.frame import user_agent_of
 from bennu.httpio.request import ADDRESS, CALLER, REFUSAL, REQUEST_ID
 from bennu.kernel.errors import AppError, DeniedError, MalformedError, UnauthenticatedError
 from bennu.kernel.ids import Entropy
+from bennu.tls.certificate import CertificateFacts
+from bennu.tls.identity import CERTIFICATE, client_certificate_of_pem
 
 NOBODY: Final = Principal(kind=PrincipalKind.ANONYMOUS)
 CALLER_OF_CALL: Final[ContextVar[Caller]] = ContextVar("caller_of_call")
@@ -60,9 +62,11 @@ class HttpGate:
         headers = scope["headers"]
         authorization = tuple(v.decode("latin-1") for n, v in headers if n == b"authorization")
         cookie = "" if authorization else self._access_cookie(headers)
-        if not authorization and not cookie:
+        certificate = scope.get(CERTIFICATE)
+        if not authorization and not cookie and certificate is None:
             return NOBODY
-        return await self._authenticator.authenticate(Presented(authorization, cookie)) or NOBODY
+        presented = Presented(authorization, cookie, certificate)
+        return await self._authenticator.authenticate(presented) or NOBODY
 
     def _access_cookie(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
         """Return the access cookie; the first of that name, which has the longest path."""
@@ -110,7 +114,7 @@ class GrpcGate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         agents = [_text(value) for key, value in metadata if key == "user-agent"]
         address = _address(context.peer())
         try:
-            principal = await self._principal(values)
+            principal = await self._principal(values, context)
             if self._on_use is not None:
                 self._on_use(principal, address)
             require(principal, Permission.TRACES_INGEST)
@@ -125,10 +129,16 @@ class GrpcGate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             request_id = self._entropy.bytes(8).hex()
             CALLER_OF_CALL.set(Caller(principal, address, agent, request_id))
 
-    async def _principal(self, authorization: tuple[str, ...]) -> Principal:
+    async def _principal(
+        self,
+        authorization: tuple[str, ...],
+        context: Any,  # noqa: ANN401 - grpc has no types
+    ) -> Principal:
         if self._authenticator is None:
             return EVERYBODY
-        principal = await self._authenticator.authenticate(Presented(authorization))
+        certificate = None if authorization else _certificate_of(context)
+        presented = Presented(authorization, certificate=certificate)
+        principal = await self._authenticator.authenticate(presented)
         if principal is None:
             raise UnauthenticatedError("Invalid token", detail="no credential")
         if principal.must_change_password:
@@ -138,6 +148,12 @@ class GrpcGate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
 def _text(value: str | bytes) -> str:
     return value if isinstance(value, str) else value.decode("latin-1")
+
+
+def _certificate_of(context: Any) -> CertificateFacts | None:  # noqa: ANN401 - grpc has no types
+    """Return the certificate that the client proved to hold, None when it was not asked for one."""
+    pem = context.auth_context().get("x509_pem_cert")
+    return client_certificate_of_pem(pem[0]) if pem else None
 
 
 def _address(peer: str) -> str:

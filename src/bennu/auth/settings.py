@@ -148,7 +148,7 @@ class AuthSettings:
 
     Args:
         password_min_length: 8 to 1024 characters.
-        secure_cookies: asked for, or the root URL is https.
+        secure_cookies: asked for, or the root URL is https, or HTTP speaks TLS.
         cookie_prefix: "" or ``host``.
         brute_force_max_attempts: at least 1.
         api_key_max_lifetime: None for no limit.

@@ -55,14 +55,18 @@ VARIABLES: Final = (
         196,
     ),
     Variable(
-        "PHOENIX_TLS_MIN_VERSION", "1.2 or 1.3", "1.2", "The oldest version of TLS that is spoken."
+        "PHOENIX_TLS_MIN_VERSION",
+        "1.2 or 1.3",
+        "1.2",
+        "The oldest version of TLS that HTTP speaks; 1.3 is refused together with TLS for gRPC.",
     ),
     Variable(
         "PHOENIX_TLS_CLIENT_CERT_MAPPINGS",
         "JSON object",
         "",
-        "Subjects or alternative names of client certificates, each with the service account "
-        "that it stands for.",
+        "Subjects or alternative names of client certificates, each with the service account (the "
+        "name or the id of a system key) that it stands for, such as "
+        '`{"CN=agent-7,O=Example": "ingest-agent"}`.',
     ),
 )
 
@@ -80,7 +84,7 @@ class TlsSettings:
         ca_file: authorities of client certificates.
         verify_client: whether a client certificate is required.
         min_version: ``1.2`` or ``1.3``.
-        client_cert_mappings: subject or alternative name to the name of a service account.
+        client_cert_mappings: subject or alternative name to the name or the id of a system key.
     """
 
     http: bool = False
@@ -121,8 +125,26 @@ def _check_completeness(settings: TlsSettings, env: Env) -> None:
         env.refuse(
             "PHOENIX_TLS_CA_FILE", "a file in PEM form, because PHOENIX_TLS_VERIFY_CLIENT is true"
         )
+    _check_combinations(settings, env)
+
+
+def _check_combinations(settings: TlsSettings, env: Env) -> None:
+    if settings.grpc and settings.min_version == "1.3":
+        env.refuse(
+            "PHOENIX_TLS_MIN_VERSION",
+            "1.2 as long as gRPC speaks TLS, which cannot be told to leave 1.2 out; or "
+            "PHOENIX_TLS_ENABLED_FOR_GRPC=false",
+        )
     if settings.verify_client and not (settings.http or settings.grpc):
         env.warn("PHOENIX_TLS_VERIFY_CLIENT", "has no effect, because TLS is off")
+    if settings.verify_client and settings.http != settings.grpc:
+        plain = "gRPC" if settings.http else "HTTP"
+        env.warn("PHOENIX_TLS_VERIFY_CLIENT", f"asks nothing of {plain}, which speaks no TLS")
+    if settings.client_cert_mappings and not settings.verify_client:
+        env.warn(
+            "PHOENIX_TLS_CLIENT_CERT_MAPPINGS",
+            "has no effect unless PHOENIX_TLS_VERIFY_CLIENT is true",
+        )
     if settings.ca_file and not settings.verify_client:
         env.warn("PHOENIX_TLS_CA_FILE", "has no effect unless PHOENIX_TLS_VERIFY_CLIENT is true")
 

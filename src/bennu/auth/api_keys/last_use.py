@@ -9,7 +9,7 @@ Spec: line 248 (which keys are due for rotation, or not needed any more).
 
 from typing import Final
 
-from bennu.access import Principal
+from bennu.access import Principal, PrincipalKind
 from bennu.auth.api_keys.store import write_last_uses
 from bennu.kernel.clock import Clock, to_microseconds
 from bennu.kernel.ids import parse_global_id
@@ -35,7 +35,9 @@ class LastUses:
         """
         if principal.is_key:
             now = to_microseconds(self._clock.now_utc())
-            self._uses[principal.credential_id] = (now, address)
+            is_certificate = principal.kind is PrincipalKind.CERTIFICATE
+            key = principal.public_id if is_certificate else principal.credential_id
+            self._uses[key] = (now, address)
 
     async def write_uses(self, *, all_uses: bool = False) -> None:
         """Write what is due, or everything.

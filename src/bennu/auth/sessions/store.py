@@ -121,6 +121,40 @@ def find_bearer(connection: Connection, lookup: str) -> BearerRow | None:
     return None if row is None else BearerRow(*tuple(row))
 
 
+def find_service_account(
+    connection: Connection, name: str, row_id: int | None, now: int
+) -> BearerRow | None:
+    """Return the one system key that is meant, None when there is none or more than one.
+
+    Args:
+        connection: to read with.
+        name: of the key; one that was rotated does not count, its successor has the same name.
+        row_id: row of the key instead; one that was rotated stands for its successor.
+        now: of several, those that have expired by then do not count. Microseconds since 1970.
+    """
+    statement = _BEARER.where(api_keys.c.kind == "system", api_keys.c.replaced_by.is_(None))
+    if row_id is not None:
+        statement = statement.where(api_keys.c.id == _newest_successor(connection, row_id))
+    else:
+        statement = statement.where(api_keys.c.name == name)
+    rows = [BearerRow(*tuple(row)) for row in connection.execute(statement)]
+    good = [row for row in rows if row.key_expires_at is None or row.key_expires_at > now]
+    found = good or rows
+    return found[0] if len(found) == 1 else None
+
+
+def _newest_successor(connection: Connection, row_id: int) -> int:
+    """Follow the rotations of a key; each successor has a higher row id."""
+    following: int | None = row_id
+    while following is not None:
+        row_id = following
+        statement = select(api_keys.c.replaced_by).where(
+            api_keys.c.id == row_id, api_keys.c.replaced_by > row_id
+        )
+        following = connection.execute(statement).scalar()
+    return row_id
+
+
 def insert_session(connection: Connection, values: dict[str, Any], methods: list[str]) -> int:
     """Insert a session; return its row id."""
     statement = insert(sessions).values(**values, auth_methods=json.dumps(methods))
