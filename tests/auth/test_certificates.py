@@ -8,14 +8,14 @@ import grpc
 import grpc.aio
 import pytest
 
-from bennu.access import MEMBER, SYSTEM, VIEWER, Permission, Principal, PrincipalKind
+from bennu.access import MEMBER, SYSTEM, VIEWER, Caller, Permission, Principal, PrincipalKind
 from bennu.auth.api_keys.flow import NewApiKey
 from bennu.auth.authenticate import Authenticator, Presented
 from bennu.auth.gates import CALLER_OF_CALL, NOBODY, GrpcGate, HttpGate
 from bennu.auth.sessions.cookies import SessionCookies
 from bennu.auth.settings import AuthSettings
 from bennu.httpio.request import ADDRESS, CALLER, REFUSAL, REQUEST_ID
-from bennu.kernel.errors import UnauthenticatedError
+from bennu.kernel.errors import DeniedError, UnauthenticatedError
 from bennu.kernel.ids import SystemEntropy, global_id
 from bennu.tls.certificate import CertificateFacts, read_certificates
 from bennu.tls.grpc_credentials import GrpcCertificates
@@ -128,6 +128,33 @@ async def test_a_deleted_account_is_gone_at_the_next_request(
     await accounts.keys.revoke_key(OPERATOR, account, "system")
     with pytest.raises(UnauthenticatedError):
         await present(asked, agent)
+
+
+async def test_a_rotated_account_goes_on_as_its_successor(
+    accounts: Accounts, agent: CertificateFacts
+) -> None:
+    account = await make_account(accounts)
+    made = await accounts.rotation.rotate_key(OPERATOR, account, "system", timedelta(hours=1))
+    successor = global_id("SystemApiKey", made.key.row_id)
+    for name in ("ingest", account):
+        principal = await present(authenticator(accounts, name), agent)
+        assert principal is not None
+        assert principal.public_id == successor
+
+
+async def test_it_makes_no_keys_and_counts_as_a_use(
+    accounts: Accounts, agent: CertificateFacts
+) -> None:
+    account = await make_account(accounts, role="ADMIN")
+    principal = await present(authenticator(accounts), agent)
+    assert principal is not None
+    with pytest.raises(DeniedError):
+        await accounts.keys.create_system_key(Caller(principal), NewApiKey("another"))
+    accounts.uses.note_use(principal, "192.0.2.7")
+    await accounts.uses.write_uses(all_uses=True)
+    (key,) = await accounts.keys.list_keys("system")
+    assert global_id("SystemApiKey", key.row_id) == account
+    assert key.last_used_at is not None
 
 
 async def test_account_and_certificate_end_in_time(
