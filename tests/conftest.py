@@ -20,7 +20,7 @@ settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.register_profile("fresh", deadline=None, max_examples=1000)
 settings.load_profile("repeatable")
 
-pytest_plugins = ("peers.pki", "peers.postgres")
+pytest_plugins = ("peers.pki", "peers.postgres", "peers.mail")
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,12 @@ from datetime import timedelta
 from typing import Any, Final
 
 from bennu.access import SERVER, Caller
+from bennu.app_translations import (
+    certificate_event,
+    mail_settings_of,
+    settings_of_the_environment,
+    signed_out_path,
+)
 from bennu.audit.events import AuditEvent, EventName, Outcome, Target
 from bennu.audit.log import AuditLog
 from bennu.audit.pruning import AuditPruning
@@ -26,10 +32,13 @@ from bennu.auth.api_keys.routes import api_key_routes
 from bennu.auth.authenticate import Authenticator
 from bennu.auth.gates import CALLER_OF_CALL, GrpcGate, HttpGate
 from bennu.auth.local.flow import LocalSignIn
+from bennu.auth.local.mails import AccountMails
 from bennu.auth.local.passwords import Passwords, common_passwords
+from bennu.auth.local.reset import PasswordReset
+from bennu.auth.local.reset_links import ResetLinks
 from bennu.auth.local.routes import local_routes
 from bennu.auth.lockout import Lockout
-from bennu.auth.oauth2.stored import check_stored_provider, environment_provider
+from bennu.auth.oauth2.stored import check_stored_provider
 from bennu.auth.sessions.cookies import SessionCookies
 from bennu.auth.sessions.flow import Sessions
 from bennu.auth.sessions.overview import SessionOverview
@@ -47,19 +56,18 @@ from bennu.kernel.ids import SystemEntropy
 from bennu.kernel.log_lines import JsonLines
 from bennu.kernel.secret import Secret
 from bennu.kernel.tasks import BackgroundTasks, Repeated
+from bennu.mail import MailSettings, Outbox, SmtpTalker
 from bennu.monitoring.health import Readiness, health_routes
 from bennu.roles.flow import Roles
 from bennu.roles.routes import role_routes
 from bennu.secrets_in_use import environment_secrets, exposed_file_warnings, key_source_of
-from bennu.settings import Settings
+from bennu.settings import Settings, public_url_of
 from bennu.storage.database import Database
 from bennu.storage.epoch import read_security_epoch
 from bennu.storage.migrate import migrate
-from bennu.stored_settings.flow import EnvironmentSettings, StoredSettings
-from bennu.stored_settings.model import MailServer, SettingSource
+from bennu.stored_settings.flow import StoredSettings
 from bennu.stored_settings.routes import stored_settings_routes
 from bennu.tls.identity import CertificateAccounts
-from bennu.tls.material import TlsMaterial
 from bennu.tls.rotation import CertificateChange
 from bennu.traces.ingest.buffer import IngestBuffer
 from bennu.traces.ingest.grpc_service import TraceService
@@ -75,6 +83,7 @@ from bennu.traces.traces.routes import trace_routes
 from bennu.users.first_accounts import FirstAccounts
 from bennu.users.flow import Users
 from bennu.users.model import FIRST_ADMIN_EMAIL
+from bennu.users.new_password import NewPasswords
 from bennu.users.routes import user_routes
 
 logger: Final = logging.getLogger("bennu.app")
@@ -107,6 +116,14 @@ class Application:
             self._database, self._clock, self._entropy, self._cipher, self._audit, settings.auth
         )
         self._key_uses = LastUses(self._database, self._clock)
+        self._stored = StoredSettings(
+            self._database,
+            self._vault,
+            self._audit,
+            settings_of_the_environment(settings),
+            check_stored_provider,
+        )
+        self._outbox = Outbox(self._mail_server, SmtpTalker(self._clock, self._entropy).send)
         self._buffer = IngestBuffer(self._database, settings.traces, self._clock)
         self.readiness = Readiness({"database": self._database_state, "queue": self._queue_state})
         authenticator = Authenticator(
@@ -137,20 +154,26 @@ class Application:
         keys = ApiKeys(database, clock, maker, self._audit, settings.auth, self._key_uses)
         rotation = KeyRotation(database, clock, maker, self._audit, settings.auth)
         users = Users(database, clock, self._cipher, self._audit, self._passwords)
-        overview = SessionOverview(database, clock, self._audit, users)
-        stored = StoredSettings(
-            database, self._vault, self._audit, _of_the_environment(settings), check_stored_provider
+        mails = AccountMails(self._outbox, clock, public_url_of(settings))
+        reset = PasswordReset(
+            database,
+            self._audit,
+            NewPasswords(clock, self._cipher, self._passwords),
+            self._lockout,
+            ResetLinks(clock, self._entropy, self._cipher, settings.auth),
+            mails,
         )
+        overview = SessionOverview(database, clock, self._audit, users)
         return (
             *self._trace_routes(),
             *health_routes(self.readiness),
-            *local_routes(local, cookies, is_enabled=not settings.auth.basic_auth_disabled),
-            *session_routes(sessions, cookies, _signed_out_path(settings)),
+            *local_routes(local, reset, cookies, is_enabled=not settings.auth.basic_auth_disabled),
+            *session_routes(sessions, cookies, signed_out_path(settings)),
             *session_overview_routes(overview, cookies),
             *api_key_routes(keys, rotation),
-            *user_routes(users, cookies.delete_on),
+            *user_routes(users, cookies.delete_on, mails.send_welcome),
             *role_routes(Roles(database, clock, self._audit)),
-            *stored_settings_routes(stored),
+            *stored_settings_routes(self._stored),
             *audit_routes(database, self._audit),
             *discovery_routes(lambda: self.routes),
         )
@@ -178,7 +201,7 @@ class Application:
         Raises:
             UnavailableError: it cannot be recorded now.
         """
-        await self._audit.note(_certificate_event(change), Caller(SERVER))
+        await self._audit.note(certificate_event(change), Caller(SERVER))
 
     async def _note_denial(self, caller: Caller, route: Route, error: AppError) -> None:
         target = Target("route", f"{route.method} {route.path}")
@@ -218,6 +241,7 @@ class Application:
         await self._make_first_accounts()
         self._tasks = BackgroundTasks(self._repeated())
         self._tasks.start()
+        self._outbox.start()
 
     async def _make_first_accounts(self) -> None:
         auth = self._settings.auth
@@ -289,11 +313,17 @@ class Application:
         """Tell probes that this process ends."""
         self.readiness.is_stopping = True
 
+    async def _mail_server(self) -> MailSettings | None:
+        """Return the mail server in use, of the environment or stored."""
+        found = await self._stored.find_mail_server()
+        return None if found is None else mail_settings_of(found, self._settings.mail.ca_file)
+
     async def stop(self) -> None:
         """Finish what was taken and close the database."""
         was_started = self._tasks is not None
         if self._tasks is not None:
             await self._tasks.stop()
+        await self._outbox.stop()
         try:
             await self._buffer.drain()
             if was_started:
@@ -314,52 +344,3 @@ class Application:
 
     async def _queue_state(self) -> str:
         return "ingest queue full" if self._buffer.is_at_capacity else ""
-
-
-def _signed_out_path(settings: Settings) -> str:
-    """Return where people are sent who have signed out."""
-    page = "logout" if settings.auth.basic_auth_disabled else "login"
-    return f"{settings.network.root_path}/{page}"
-
-
-def _of_the_environment(settings: Settings) -> EnvironmentSettings:
-    """Return what the environment says of things that can also be stored."""
-    mail = settings.mail
-    server = None
-    if mail.hostname:
-        server = MailServer(
-            mail.hostname,
-            mail.port,
-            mail.username,
-            mail.password,
-            mail.mail_from,
-            mail.validate_certs,
-            SettingSource.ENVIRONMENT,
-        )
-    return EnvironmentSettings(server, tuple(environment_provider(p) for p in settings.oauth2))
-
-
-def _certificate_event(change: CertificateChange) -> AuditEvent:
-    """Say what is shown to clients now; the files are those of the settings."""
-    new = change.after
-    shown = (new or change.before).certificate
-    target = Target("certificate", shown.fingerprint, shown.subject)
-    if new is None:
-        return AuditEvent(EventName.CERTIFICATE_CHANGED, Outcome.FAILED, "unusable_files", target)
-    return AuditEvent(
-        EventName.CERTIFICATE_CHANGED,
-        target=target,
-        before=_certificate_fields(change.before),
-        after=_certificate_fields(new),
-    )
-
-
-def _certificate_fields(material: TlsMaterial) -> dict[str, object]:
-    certificate = material.certificate
-    return {
-        "fingerprint": certificate.fingerprint,
-        "subject": certificate.subject,
-        "not_before_utc": certificate.not_before_utc.isoformat(),
-        "not_after_utc": certificate.not_after_utc.isoformat(),
-        "authorities": [authority.fingerprint for authority in material.authorities],
-    }

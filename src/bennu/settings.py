@@ -142,6 +142,7 @@ class Settings:
         _check_ways_in(settings, env)
         _check_cookies(settings, env)
         _check_ports(settings, env)
+        _warn_of_links(settings, env)
         _warn_of_open_doors(settings, env)
         check_inactive_settings(env)
         _warn_of_unknown_names(env)
@@ -149,6 +150,20 @@ class Settings:
         if env.problems:
             raise SettingsError(tuple(env.problems), tuple(env.warnings))
         return replace(settings, warnings=tuple(env.warnings))
+
+
+def public_url_of(settings: Settings) -> str:
+    """Return where people reach the server: the root URL, else what it listens on.
+
+    Why safe in mails: it comes from settings only; no header of a request can steer it.
+    """
+    network = settings.network
+    if network.root_url is not None:
+        return network.root_url
+    host = "localhost" if network.host in {_EVERYWHERE, "::"} else network.host
+    shown = f"[{host}]" if ":" in host else host
+    scheme = "https" if settings.tls.http else "http"
+    return f"{scheme}://{shown}:{network.port}{network.root_path}"
 
 
 def is_known_setting(name: str) -> bool:
@@ -208,6 +223,12 @@ def _check_ports(settings: Settings, env: Env) -> None:
     taken = (settings.network.port, settings.network.grpc_port)
     if settings.monitoring.enabled and settings.monitoring.port in taken:
         env.refuse("PHOENIX_PROMETHEUS_PORT", "another port than those of HTTP and gRPC")
+
+
+def _warn_of_links(settings: Settings, env: Env) -> None:
+    if settings.mail.hostname and settings.network.root_url is None:
+        url = public_url_of(settings)
+        env.warn("PHOENIX_ROOT_URL", f"links in mails lead to {url}; set it if people use another")
 
 
 def _warn_of_open_doors(settings: Settings, env: Env) -> None:

@@ -14,7 +14,10 @@ from bennu.auth.api_keys.routes import api_key_routes
 from bennu.auth.authenticate import Authenticator, Presented
 from bennu.auth.gates import HttpGate
 from bennu.auth.local.flow import LocalSignIn
+from bennu.auth.local.mails import AccountMails
 from bennu.auth.local.passwords import Passwords
+from bennu.auth.local.reset import PasswordReset
+from bennu.auth.local.reset_links import ResetLinks
 from bennu.auth.local.routes import local_routes
 from bennu.auth.lockout import Lockout
 from bennu.auth.sessions.cookies import SessionCookies
@@ -31,12 +34,14 @@ from bennu.kernel.clock import to_microseconds
 from bennu.kernel.errors import UnauthenticatedError
 from bennu.kernel.ids import SystemEntropy
 from bennu.kernel.secret import Secret
+from bennu.mail import Mail, MailSettings, Outbox
 from bennu.roles.flow import Roles
 from bennu.roles.routes import role_routes
 from bennu.storage.database import Database
 from bennu.storage.schema import audit_events
 from bennu.users.flow import Users
 from bennu.users.model import User
+from bennu.users.new_password import NewPasswords
 from bennu.users.routes import user_routes
 from bennu.users.store import find_user, insert_user
 from fakes.clock import FrozenClock
@@ -83,18 +88,43 @@ class Accounts:
         self.local = LocalSignIn(
             database, CIPHER, self.audit, self.passwords, self.sessions, self.guard
         )
+        self.mails: list[Mail] = []
+        self.mail_server: MailSettings | None = MailSettings("mail.example.com")
+        self.outbox = Outbox(self.find_mail_server, self.take_mail, ())
+        self.account_mails = AccountMails(self.outbox, clock, "https://bennu.example.com/root")
+        self.reset = PasswordReset(
+            database,
+            self.audit,
+            NewPasswords(clock, CIPHER, self.passwords),
+            self.lockout,
+            ResetLinks(clock, entropy, CIPHER, settings),
+            self.account_mails,
+        )
         self.routes = (
-            *local_routes(self.local, self.cookies, is_enabled=True),
+            *local_routes(self.local, self.reset, self.cookies, is_enabled=True),
             *session_routes(self.sessions, self.cookies),
             *session_overview_routes(self.overview, self.cookies),
             *api_key_routes(self.keys, self.rotation),
-            *user_routes(self.users, self.cookies.delete_on),
+            *user_routes(self.users, self.cookies.delete_on, self.account_mails.send_welcome),
             *role_routes(self.roles),
         )
 
     async def pass_time(self, seconds: float) -> None:
         """Sleep without waiting: the clock of the test moves."""
         self.clock.advance(seconds)
+
+    async def find_mail_server(self) -> MailSettings | None:
+        return self.mail_server
+
+    async def take_mail(self, _: MailSettings, mail: Mail) -> None:
+        self.mails.append(mail)
+
+    async def sent_mails(self) -> list[Mail]:
+        """Let the background send what waits; return and forget what was sent."""
+        self.outbox.start()
+        await self.outbox.stop()
+        sent, self.mails = self.mails, []
+        return sent
 
     async def add_user(
         self,

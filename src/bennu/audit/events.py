@@ -101,7 +101,7 @@ EVENT_RULES: Final[Mapping[EventName, EventRule]] = MappingProxyType(
         EventName.SIGN_OUT: _rule("session"),
         EventName.SESSION_REFRESHED_TWICE: _rule("session"),
         EventName.SESSION_ENDED: _rule("session user", "sessions"),
-        EventName.PASSWORD_CHANGED: _rule("user"),
+        EventName.PASSWORD_CHANGED: _rule("user", "username_changed"),
         EventName.PASSWORD_RESET_REQUESTED: _rule("user", is_foldable=True),
         EventName.PASSWORD_RESET: _rule("user"),
         EventName.DENIED: _rule("route rpc project", is_foldable=True),

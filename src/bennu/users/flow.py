@@ -37,6 +37,7 @@ from bennu.users.model import (
     clean_email,
     clean_username,
 )
+from bennu.users.new_password import NewPasswords, require_local
 from bennu.users.store import (
     count_active_admins,
     delete_user_row,
@@ -80,6 +81,7 @@ class Users:
     ) -> None:
         self._database, self._clock, self._cipher = database, clock, cipher
         self._audit, self._passwords = audit, passwords
+        self._new = NewPasswords(clock, cipher, passwords)
 
     # --- reading ---------------------------------------------------------------------------
 
@@ -114,6 +116,8 @@ class Users:
     async def create_user(self, caller: Caller, new: NewUser) -> User:
         """Make an account; its first password must be changed at the first sign-in.
 
+        A local account without a password gets one by a reset only.
+
         Raises:
             SchemaError: a field is wrong; names it.
             ConflictError: the name or the address is taken.
@@ -122,11 +126,7 @@ class Users:
         email = clean_email(new.email, "body", "user", "email")
         username = clean_username(new.username, "body", "user", "username")
         hashed = None
-        if new.auth_method == AuthMethod.LOCAL:
-            if new.password is None:
-                raise SchemaError(
-                    FieldProblem(("body", "user", "password"), "Field required", "missing")
-                )
+        if new.auth_method == AuthMethod.LOCAL and new.password is not None:
             self._passwords.check_new(new.password, email, username)
             hashed = await self._passwords.hash(new.password)
 
@@ -142,7 +142,7 @@ class Users:
                 "username": username,
                 "auth_method": new.auth_method,
                 "password_hash": None if hashed is None else self._cipher.seal(hashed),
-                "password_needs_reset": hashed is not None,
+                "password_needs_reset": new.auth_method == AuthMethod.LOCAL,
                 "active": True,
                 "is_system": False,
                 "client_id": new.client_id,
@@ -176,7 +176,7 @@ class Users:
         if change.password is not None:
             if user.row_id == caller.principal.user_id:
                 raise DeniedError("One's own password is changed with PATCH /v1/user")
-            hashed = await self._hash_of_new(user, change.password)
+            hashed = await self._new.hash_for(user, change.password)
 
         def work(connection: Connection) -> User:
             move_security_epoch(connection)
@@ -184,10 +184,7 @@ class Users:
             refuse_account_above(connection, caller, current)
             changes = self._planned(connection, caller, current, change)
             if hashed is not None:
-                changes.values |= {
-                    "password_hash": self._cipher.seal(hashed),
-                    "password_needs_reset": True,
-                }
+                self._new.keep(connection, current.row_id, hashed, needs_reset=True)
                 changes.note("password_needs_reset", current.password_needs_reset, new=True)
             return self._apply(connection, caller, current, changes)
 
@@ -273,15 +270,7 @@ class Users:
                 return self._apply(connection, caller, current, changes)
             if current.password_hash != user.password_hash:
                 raise ConflictError("The password was changed meanwhile; try again")
-            now = to_microseconds(self._clock.now_utc())
-            changes.values |= {
-                "password_hash": self._cipher.seal(hashed),
-                "password_needs_reset": False,
-                "password_changed_at": now,
-                "updated_at": now,
-            }
-            update_user(connection, current.row_id, changes.values)
-            end_sessions_of(connection, current.row_id)
+            self._new.keep(connection, current.row_id, hashed, changes.values)
             changed = _found(find_user(connection, current.row_id))
             event = AuditEvent(
                 EventName.PASSWORD_CHANGED,
@@ -297,26 +286,10 @@ class Users:
     async def _checked_own_password(
         self, user: User, current_password: Secret | None, password: Secret
     ) -> str:
-        _require_local(user)
-        known = self._known_hash(user)
-        if current_password is None or not await self._passwords.matches(current_password, known):
+        require_local(user)
+        if current_password is None or not await self._new.is_current(user, current_password):
             raise MalformedError(WRONG_CURRENT_PASSWORD, detail="wrong current password")
-        return await self._hash_of_new(user, password)
-
-    async def _hash_of_new(self, user: User, password: Secret) -> str:
-        """Return the hash of a password that keeps every rule and is not the one before."""
-        _require_local(user)
-        self._passwords.check_new(password, user.email or "", user.username)
-        if await self._passwords.matches(password, self._known_hash(user)):
-            raise SchemaError(
-                FieldProblem(("body", "password"), "The new password must differ from the old one")
-            )
-        return await self._passwords.hash(password)
-
-    def _known_hash(self, user: User) -> str | None:
-        if user.password_hash is None:
-            return None
-        return self._cipher.open(user.password_hash).decode()
+        return await self._new.hash_for(user, password)
 
     async def delete_user(self, caller: Caller, identifier: str) -> None:
         """Delete an account with its sessions and keys; traces and annotations stay.
@@ -380,11 +353,6 @@ def refuse_account_above(connection: Connection, caller: Caller, user: User) -> 
     theirs = permissions_of_role(connection, user.role) or frozenset()
     if not theirs <= caller.principal.permissions:
         raise DeniedError("Nobody changes an account above their own", detail="target above caller")
-
-
-def _require_local(user: User) -> None:
-    if user.auth_method != AuthMethod.LOCAL:
-        raise ConflictError("This account signs in elsewhere and has no password here")
 
 
 def _keep_one_admin(connection: Connection, user: User) -> None:

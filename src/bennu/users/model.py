@@ -13,7 +13,10 @@ FIRST_ADMIN_EMAIL: Final = "admin@localhost"
 FIRST_ADMIN_NAME: Final = "admin"
 SYSTEM_EMAIL: Final = "system@localhost"
 SYSTEM_NAME: Final = "system"
-_EMAIL: Final = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f.]+(\.[^@\s\x00-\x1f.]+)+")
+#: Nothing that means something in a header of a mail, or in the command that names its recipient.
+_NOT_IN_EMAIL: Final = r"@\s\x00-\x1f\x7f<>()\[\],;:\\\""
+_LABEL: Final = rf"[^.{_NOT_IN_EMAIL}]+"
+_EMAIL: Final = re.compile(rf"[^{_NOT_IN_EMAIL}]{{1,64}}@{_LABEL}(\.{_LABEL})+")
 _EMAIL_LIMIT: Final = 254
 _NAME_LIMIT: Final = 256
 
@@ -86,7 +89,7 @@ def clean_email(text: str, *loc: str) -> str:
         SchemaError: it is none, or too long.
     """
     email = text.strip().lower()
-    if len(email) > _EMAIL_LIMIT or not _EMAIL.fullmatch(email):
+    if len(email) > _EMAIL_LIMIT or not (_EMAIL.fullmatch(email) and email.isprintable()):
         raise SchemaError(
             FieldProblem(loc or ("body", "email"), "Input should be an e-mail address like x@y.z")
         )

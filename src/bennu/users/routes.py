@@ -96,8 +96,13 @@ def page_start(cursor: object, kind: str) -> int | None:
 class _UserHandlers:
     """Decode, call the flow, encode."""
 
-    def __init__(self, users: Users, forget_session: Callable[[Response], None]) -> None:
-        self._users, self._forget_session = users, forget_session
+    def __init__(
+        self,
+        users: Users,
+        forget_session: Callable[[Response], None],
+        welcome: Callable[[User], None],
+    ) -> None:
+        self._users, self._forget_session, self._welcome = users, forget_session, welcome
 
     async def own(self, request: Request) -> Response:
         """The account that the caller acts for."""
@@ -129,8 +134,10 @@ class _UserHandlers:
 
     async def create(self, request: Request) -> Response:
         """Make a user."""
-        body = (await json_of(request, CreateUserBody)).user
-        user = await self._users.create_user(caller_of(request), _new_user(body))
+        body = await json_of(request, CreateUserBody)
+        user = await self._users.create_user(caller_of(request), _new_user(body.user))
+        if body.send_welcome_email:
+            self._welcome(user)
         return json_answer({"data": user_json(user)}, 201)
 
     async def get(self, request: Request) -> Response:
@@ -154,14 +161,17 @@ class _UserHandlers:
         return empty_answer()
 
 
-def user_routes(users: Users, forget_session: Callable[[Response], None]) -> tuple[Route, ...]:
+def user_routes(
+    users: Users, forget_session: Callable[[Response], None], welcome: Callable[[User], None]
+) -> tuple[Route, ...]:
     """Return the routes of accounts.
 
     Args:
         users: the flows.
         forget_session: deletes the cookies of the sessions that a new password has ended.
+        welcome: tells the owner of a new account.
     """
-    handlers = _UserHandlers(users, forget_session)
+    handlers = _UserHandlers(users, forget_session, welcome)
     return (*_own_account_routes(handlers), *_account_routes(handlers))
 
 

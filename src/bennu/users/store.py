@@ -118,10 +118,14 @@ def delete_user_row(connection: Connection, row_id: int) -> None:
 
 
 def end_sessions_of(connection: Connection, user_id: int) -> int:
-    """End every session of a user; return how many there were. Keys stay."""
+    """End every session of a user, and what a reset link waits for; keys stay.
+
+    Returns:
+        How many sessions there were.
+    """
     connection.execute(
         delete(credentials).where(
-            credentials.c.user_id == user_id, credentials.c.session_id.is_not(None)
+            credentials.c.user_id == user_id, credentials.c.api_key_id.is_(None)
         )
     )
     return connection.execute(delete(sessions).where(sessions.c.user_id == user_id)).rowcount

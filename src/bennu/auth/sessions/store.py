@@ -201,6 +201,13 @@ def forget_successors(connection: Connection, session_id: int, consumed_before: 
     )
 
 
+def delete_reset_credentials(connection: Connection, user_id: int) -> None:
+    """Make the mailed links of a user worthless."""
+    connection.execute(
+        delete(credentials).where(credentials.c.user_id == user_id, credentials.c.kind == "pr")
+    )
+
+
 def touch_session(connection: Connection, session_id: int, now: int, expires_at: int) -> None:
     """Note that a session was used, and until when it lives."""
     connection.execute(
