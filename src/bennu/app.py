@@ -58,6 +58,7 @@ from bennu.kernel.secret import Secret
 from bennu.kernel.tasks import BackgroundTasks, Repeated
 from bennu.mail import MailSettings, Outbox, SmtpTalker
 from bennu.monitoring.health import Readiness, health_routes
+from bennu.network.form_tokens import FORM_TOKEN_PURPOSE, FormTokens
 from bennu.roles.flow import Roles
 from bennu.roles.routes import role_routes
 from bennu.secrets_in_use import environment_secrets, exposed_file_warnings, key_source_of
@@ -85,6 +86,11 @@ from bennu.users.flow import Users
 from bennu.users.model import FIRST_ADMIN_EMAIL
 from bennu.users.new_password import NewPasswords
 from bennu.users.routes import user_routes
+from bennu.web.assets import Assets
+from bennu.web.pages import Pages
+from bennu.web.pages_ways_in import WaysIn
+from bennu.web.renewal import SessionRenewal
+from bennu.web.site import SiteFlows, site_routes
 
 logger: Final = logging.getLogger("bennu.app")
 
@@ -125,6 +131,7 @@ class Application:
         )
         self._outbox = Outbox(self._mail_server, SmtpTalker(self._clock, self._entropy).send)
         self._buffer = IngestBuffer(self._database, settings.traces, self._clock)
+        self._form_tokens = FormTokens(self._entropy)
         self.readiness = Readiness({"database": self._database_state, "queue": self._queue_state})
         authenticator = Authenticator(
             self._database,
@@ -176,6 +183,7 @@ class Application:
             *stored_settings_routes(self._stored),
             *audit_routes(database, self._audit),
             *discovery_routes(lambda: self.routes),
+            *self._site_routes(local, sessions, cookies),
         )
 
     def _trace_routes(self) -> tuple[Route, ...]:
@@ -189,11 +197,22 @@ class Application:
             *trace_session_routes(TraceSessions(database, audit)),
         )
 
+    def _site_routes(
+        self, local: LocalSignIn, sessions: Sessions, cookies: SessionCookies
+    ) -> tuple[Route, ...]:
+        """Build the pages over the same flows."""
+        assets = Assets()
+        pages = Pages(assets, self._form_tokens, self._settings.network.root_path)
+        has_local = self._settings.auth.enabled and not self._settings.auth.basic_auth_disabled
+        flows = SiteFlows(ways_in=WaysIn(local if has_local else None, sessions, cookies))
+        return site_routes(pages, assets, flows)
+
     def _http_application(self) -> RequestFrame:
         inner = application_of(self.routes, self._note_denial)
-        cookie = SessionCookies(self._settings.auth).access_name
-        gate = HttpGate(inner, self._authenticator, cookie, self._key_uses.note_use)
-        return RequestFrame(gate, self._clock, self._entropy, self._settings.network.root_url)
+        cookies = SessionCookies(self._settings.auth)
+        gate = HttpGate(inner, self._authenticator, cookies.access_name, self._key_uses.note_use)
+        renewal = SessionRenewal(gate, self._sessions, cookies)
+        return RequestFrame(renewal, self._clock, self._entropy, self._settings.network.root_url)
 
     async def note_certificate_change(self, change: CertificateChange) -> None:
         """Record that another certificate is served, or that a new one cannot be.
@@ -236,6 +255,9 @@ class Application:
         await migrate(self._database, self._settings.storage)
         await self._database.write(lambda c: verify_secret(c, self._cipher))
         await self._audit.start()
+        self._form_tokens.use_key(
+            await self._database.write(lambda c: self._vault.purpose_key(c, FORM_TOKEN_PURPOSE))
+        )
         secrets_given = environment_secrets(self._settings)
         await self._database.write(lambda c: self._vault.record_sightings(c, secrets_given))
         await self._make_first_accounts()

@@ -109,6 +109,8 @@ class PathEndpoint:
         except AppError as error:
             if isinstance(error, DeniedError) and self._on_denied is not None:
                 await self._on_denied(request.scope[CALLER], route, error)
+            if route.on_refusal is not None:
+                return await route.on_refusal(request, error)
             return refusal_answer(error, request)
 
 

@@ -14,8 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bennu.access import Permission
+from bennu.kernel.errors import AppError
 
 Handler = Callable[[Request], Awaitable[Response]]
+#: Turns a refusal into an answer that suits the route, such as a page for people.
+RefusalHandler = Callable[[Request, AppError], Awaitable[Response]]
 
 
 class Door(StrEnum):
@@ -85,6 +88,7 @@ class Route:
         before_password_change: whether it works for a session that must change its password.
         errors: further statuses that it answers with, for the interface document.
         hidden: not in the interface document.
+        on_refusal: answers refusals in another way than the interface does.
         responses_media: media type of a success that is not JSON.
     """
 
@@ -104,6 +108,7 @@ class Route:
     before_password_change: bool = False
     errors: tuple[int, ...] = ()
     hidden: bool = False
+    on_refusal: RefusalHandler | None = None
     responses_media: str = ""
     tags: tuple[str, ...] = field(default=())
 

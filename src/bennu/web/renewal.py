@@ -1,0 +1,108 @@
+"""Keeps people signed in: a page asked for after ten minutes gets a new access credential.
+
+Scripts of clients call ``POST /auth/refresh`` themselves; a page that is opened, or a form that is
+sent, cannot. So this layer does it for them, before the gate looks at the request.
+
+Spec: line 257.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from http.cookies import CookieError, SimpleCookie
+from typing import Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bennu.access import Caller, Principal, PrincipalKind
+from bennu.auth.sessions.cookies import SessionCookies
+from bennu.auth.sessions.flow import Sessions, TokenPair
+from bennu.httpio.frame import user_agent_of
+from bennu.httpio.request import ADDRESS, REQUEST_ID
+from bennu.kernel.errors import AppError
+
+#: Paths that are for programs: those refresh by themselves, or have nothing to refresh.
+_NO_PAGES: Final = ("/v1/", "/api/", "/auth/", "/oauth2/", "/static/", "/.well-known/", "/logout")
+
+
+class SessionRenewal:
+    """ASGI layer before the gate; concerns only requests without an access cookie.
+
+    Args:
+        app: what follows.
+        sessions: that refresh.
+        cookies: their names.
+    """
+
+    def __init__(self, app: ASGIApp, sessions: Sessions, cookies: SessionCookies) -> None:
+        self._app, self._sessions, self._cookies = app, sessions, cookies
+        self._refresh_name = cookies.refresh_name.encode()
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Pass the request on, with a new access credential where one is due."""
+        if scope["type"] == "http" and self._may_be_due(scope["headers"], scope["path"]):
+            return self._renewed(scope, receive, send)
+        return self._app(scope, receive, send)
+
+    def _may_be_due(self, headers: Iterable[tuple[bytes, bytes]], path: str) -> bool:
+        if path.startswith(_NO_PAGES):
+            return False
+        return any(name == b"cookie" and self._refresh_name in value for name, value in headers)
+
+    async def _renewed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        given = _cookies_of(scope["headers"])
+        refresh = given.get(self._cookies.refresh_name, "")
+        is_bearer = any(name == b"authorization" for name, _ in scope["headers"])
+        if not refresh or self._cookies.access_name in given or is_bearer:
+            await self._app(scope, receive, send)
+            return
+        caller = Caller(
+            Principal(PrincipalKind.ANONYMOUS),
+            scope[ADDRESS],
+            user_agent_of(scope),
+            scope[REQUEST_ID],
+        )
+        try:
+            pair = await self._sessions.refresh_session(refresh, caller)
+        except AppError:
+            await self._app(scope, receive, send)  # the page will ask to sign in
+            return
+        given[self._cookies.access_name] = pair.access.reveal()
+        given[self._cookies.refresh_name] = pair.refresh.reveal()
+        await self._app(_with_cookies(scope, given), receive, self._setting(send, pair))
+
+    def _setting(self, send: Send, pair: TokenPair) -> Callable[[Message], Awaitable[None]]:
+        """Hand the new credentials to the browser, unless the answer sets others."""
+        made = Response()
+        self._cookies.set_on(made, pair)
+        fresh = [value for name, value in made.raw_headers if name == b"set-cookie"]
+
+        async def wrapped(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=list(message["headers"]))
+                if "set-cookie" not in headers:
+                    for value in fresh:
+                        headers.append("set-cookie", value.decode("latin-1"))
+                    message = {**message, "headers": headers.raw}
+            await send(message)
+
+        return wrapped
+
+
+def _cookies_of(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in headers:
+        if name == b"cookie":
+            try:
+                parsed = SimpleCookie(value.decode("latin-1"))
+            except CookieError:
+                continue
+            # The first of a name counts, as at the gate: it has the longest path.
+            found = {**{key: morsel.value for key, morsel in parsed.items()}, **found}
+    return found
+
+
+def _with_cookies(scope: Scope, cookies: dict[str, str]) -> Scope:
+    text = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    headers = [pair for pair in scope["headers"] if pair[0] != b"cookie"]
+    return {**scope, "headers": [*headers, (b"cookie", text.encode("latin-1"))]}

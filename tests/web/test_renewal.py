@@ -1,0 +1,47 @@
+"""A page asked for after the access credential has ended."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from started import ADMIN_EMAIL, StartedServer
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartedServer]:
+    with StartedServer(tmp_path_factory.mktemp("renewal")) as started:
+        yield started
+
+
+def without_access(client: httpx.Client) -> httpx.Client:
+    client.cookies.delete("phoenix-access-token")
+    return client
+
+
+def test_a_page_renews_the_session(server: StartedServer) -> None:
+    client = without_access(server.admin())
+    before = client.cookies["phoenix-refresh-token"]
+    answer = client.get("/")
+    assert answer.headers["location"] == "/projects"
+    assert client.cookies["phoenix-refresh-token"] != before
+    assert client.get("/v1/user").json()["data"]["email"] == ADMIN_EMAIL
+
+
+def test_the_interface_does_not(server: StartedServer) -> None:
+    client = without_access(server.admin())
+    assert client.get("/v1/user").status_code == 401
+
+
+def test_a_refresh_that_is_worth_nothing_leads_to_the_way_in(server: StartedServer) -> None:
+    client = server.client()
+    client.cookies.set("phoenix-refresh-token", "nonsense")
+    answer = client.get("/", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+
+
+def test_a_bearer_is_left_alone(server: StartedServer) -> None:
+    client = without_access(server.admin())
+    answer = client.get("/", headers={"authorization": "Bearer nonsense"})
+    assert answer.status_code == 401
+    assert "set-cookie" not in answer.headers

@@ -1,0 +1,69 @@
+"""Nobody is led to a page that would refuse them."""
+
+from dataclasses import replace
+
+import pytest
+
+from bennu.access import BUILT_IN_ROLES, EVERYBODY, Principal, PrincipalKind
+from bennu.web.shell import Shell, Theme, navigation_for, theme_of
+
+NOBODY = Principal(PrincipalKind.ANONYMOUS)
+
+
+def person(role: str) -> Principal:
+    return Principal(
+        PrincipalKind.USER, name="ada", role=role, permissions=BUILT_IN_ROLES[role], session_id=1
+    )
+
+
+def paths_for(principal: Principal) -> list[str]:
+    return [place.path for _, places in navigation_for(principal) for place in places]
+
+
+def test_an_admin_is_offered_everything() -> None:
+    paths = paths_for(person("ADMIN"))
+    assert {"/projects", "/settings/users", "/settings/audit", "/account"} <= set(paths)
+
+
+def test_a_viewer_is_offered_what_a_viewer_may() -> None:
+    assert paths_for(person("VIEWER")) == [
+        "/projects",
+        "/settings/api-keys",
+        "/account",
+        "/account/password",
+        "/account/sessions",
+    ]
+
+
+def test_without_authentication_there_are_no_accounts() -> None:
+    paths = paths_for(EVERYBODY)
+    assert "/projects" in paths
+    assert not [path for path in paths if path.startswith("/account") or "users" in path]
+
+
+def test_nobody_and_who_must_change_the_password_are_offered_nothing() -> None:
+    assert paths_for(NOBODY) == []
+    assert paths_for(replace(person("ADMIN"), must_change_password=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "current"),
+    [
+        ("/projects", ["/projects"]),
+        ("/projects/abc/traces/def", ["/projects"]),
+        ("/account/password", ["/account/password"]),
+        ("/projectsx", []),
+    ],
+)
+def test_the_navigation_marks_where_one_is(path: str, current: list[str]) -> None:
+    shell = Shell("ada", "ADMIN", navigation_for(person("ADMIN")), Theme.SYSTEM, path, "t", False)  # noqa: FBT003
+    marked = [p.path for _, places in shell.groups for p in places if shell.is_current(p)]
+    assert marked == current
+
+
+@pytest.mark.parametrize(
+    ("cookie", "theme"), [("dark", "dark"), ("light", "light"), ("x", "system"), ("", "system")]
+)
+def test_the_theme_is_one_of_three(cookie: str, theme: str) -> None:
+    assert theme_of({"bennu-theme": cookie}) == theme
+    assert theme_of({}) == "system"
