@@ -20,6 +20,7 @@ NAMED_HOSTS = frozenset(
         "schemas.openid.net",
         "trusted-app.com",
         "www.apache.org",
+        "www.w3.org",
     }
 )
 RESERVED = re.compile(r"(.+\.)?(example|example\.(com|net|org)|test|invalid|localhost)")
