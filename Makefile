@@ -23,9 +23,13 @@ $(VENV)/.development: $(VENV)/.runtime requirements/development.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/development.txt
 	touch $@
 
+$(VENV)/.sslyze: requirements/sslyze.txt
+	bash tools/install_apart.sh $(PYTHON) $(VENV)/sslyze requirements/sslyze.txt
+	touch $@
+
 setup: $(VENV)/.runtime ## make .venv with the server; needs no Debian package
 
-setup-test: $(VENV)/.development ## add what the tests need, Debian packages included
+setup-test: $(VENV)/.development $(VENV)/.sslyze ## add what the tests need, Debian packages included
 	bash tools/install_debian_packages.sh
 
 serve: setup ## set up and start the server on SQLite, secured

@@ -16,6 +16,8 @@ from typing import Any, Self
 
 import httpx
 
+from peers.pki import Certificate, Pki
+
 SECRET = "0123456789abcdef0123456789abcdef-started"
 ADMIN_SECRET = "fedcba9876543210fedcba9876543210-admin"
 ADMIN_EMAIL = "admin@localhost"
@@ -29,6 +31,14 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def tls_context(pki: Pki, shown: Certificate | None = None) -> ssl.SSLContext:
+    """Return how a client speaks TLS that trusts our authority and may show a certificate."""
+    context = ssl.create_default_context(cafile=pki.authority.cert)
+    if shown is not None:
+        context.load_cert_chain(shown.cert, shown.key)
+    return context
 
 
 class StartedServer:
@@ -126,6 +136,10 @@ class StartedServer:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
+
+    def send_signal(self, name: str) -> None:
+        """Send a signal such as SIGHUP to the process."""
+        os.kill(self.pid, signal.Signals[name])
 
     def terminate(self, timeout_seconds: float = 20) -> tuple[int, float]:
         """Ask the process to end; return its exit status and how long it took."""

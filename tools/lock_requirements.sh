@@ -8,3 +8,5 @@ compile=("$bin/uv" pip compile --quiet --generate-hashes --no-emit-index-url --n
 "${compile[@]}" --extra postgres --extra redis --extra aws pyproject.toml -o requirements/runtime.txt
 "${compile[@]}" -c requirements/runtime.txt requirements/development.in -o requirements/development.txt
 echo "python-ldap" | "${compile[@]}" - -o requirements/ldap.txt
+# Its pins conflict with ours, so it is installed apart.
+echo "sslyze" | "${compile[@]}" - -o requirements/sslyze.txt

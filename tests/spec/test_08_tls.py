@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 
 from peers.pki import KEY_PASSWORD, Certificate, Pki
-from started import ADMIN_SECRET, StartedServer
+from started import ADMIN_SECRET, StartedServer, tls_context
 
 SAMPLES = Path(__file__).parent / "samples"
 PASSWORD = "PHOENIX_TLS_KEY_FILE_PASSWORD"
@@ -77,13 +77,6 @@ def settings_of(pki: Pki, pair: Certificate, *, mutual: bool = False) -> dict[st
         found["PHOENIX_TLS_CA_FILE"] = str(pki.authority.cert)
         found["PHOENIX_TLS_VERIFY_CLIENT"] = "true"
     return found
-
-
-def client_tls(pki: Pki, shown: Certificate | None = None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=pki.authority.cert)
-    if shown is not None:
-        context.load_cert_chain(shown.cert, shown.key)
-    return context
 
 
 # --- clients -------------------------------------------------------------------------------
@@ -162,7 +155,7 @@ def curl(pki: Pki, server: StartedServer, shown: Certificate | None = None) -> s
 def started(
     folder: Path, pki: Pki, env: dict[str, str], shown: Certificate | None = None
 ) -> Iterator[StartedServer]:
-    with StartedServer(folder, env, tls=client_tls(pki, shown)) as server:
+    with StartedServer(folder, env, tls=tls_context(pki, shown)) as server:
         yield server
 
 
@@ -202,7 +195,7 @@ def test_each_port_can_speak_tls_alone(tmp_path: Path, pki: Pki, name: str) -> N
     del env["PHOENIX_TLS_ENABLED"]
     env[f"PHOENIX_TLS_ENABLED_FOR_{name}"] = "true"
     is_http = name == "HTTP"
-    with StartedServer(tmp_path, env, tls=client_tls(pki) if is_http else None) as server:
+    with StartedServer(tmp_path, env, tls=tls_context(pki) if is_http else None) as server:
         headers = {"authorization": f"Bearer {ADMIN_SECRET}"}
         plain_grpc = GrpcExporter(
             f"http://127.0.0.1:{server.grpc_port}", insecure=True, headers=headers
@@ -240,7 +233,7 @@ def test_a_client_certificate_is_refused_on_both_ports(
     assert curl(pki, mutual, shown) == "000"
     assert "200 OK" not in s_client(pki, mutual.port, shown=shown)
     with pytest.raises(httpx.TransportError):
-        httpx.get(f"{mutual.base_url}/healthz", verify=client_tls(pki, shown))
+        httpx.get(f"{mutual.base_url}/healthz", verify=tls_context(pki, shown))
     pair = (None, None) if shown is None else (shown.key.read_bytes(), shown.cert.read_bytes())
     credentials = grpc.ssl_channel_credentials(pki.authority.cert.read_bytes(), *pair)
     with grpc.secure_channel(f"127.0.0.1:{mutual.grpc_port}", credentials) as channel:
@@ -285,7 +278,7 @@ def test_an_exporter_sends_with_its_certificate_alone(
 
 def test_an_unmapped_certificate_only_opens_the_door(mutual: StartedServer, pki: Pki) -> None:
     other = pki.authority.issue("agent-8", "/O=Test/OU=Agents/CN=agent-8", usage="clientAuth")
-    with httpx.Client(base_url=mutual.base_url, verify=client_tls(pki, other)) as client:
+    with httpx.Client(base_url=mutual.base_url, verify=tls_context(pki, other)) as client:
         assert client.get("/healthz").status_code == 200
         assert client.get("/v1/projects").status_code == 401
         bearer = {"authorization": f"Bearer {ADMIN_SECRET}"}
