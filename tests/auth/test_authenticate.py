@@ -1,5 +1,6 @@
 """From what a request presents to who is calling."""
 
+import zlib
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from bennu.access import ADMIN, BUILT_IN_ROLES, Permission, PrincipalKind
 from bennu.auth import authenticate
 from bennu.auth.api_keys.flow import NewApiKey
 from bennu.auth.authenticate import Authenticator, Presented
-from bennu.auth.credential import CredentialKind, make_credential
+from bennu.auth.credential import CredentialKind, _base62, make_credential, parse_credential
 from bennu.auth.sessions.store import insert_credential
 from bennu.kernel.clock import to_microseconds
 from bennu.kernel.errors import MalformedError, UnauthenticatedError
@@ -32,6 +33,7 @@ from fakes.accounts import (
     started_accounts,
 )
 from fakes.clock import FrozenClock
+from fakes.entropy import RepeatableEntropy
 
 
 def bearer(token: Secret, scheme: str = "Bearer") -> Presented:
@@ -241,3 +243,51 @@ async def test_any_text_raises_only_its_own_error(text: str) -> None:
     ):
         with pytest.raises(UnauthenticatedError):
             await authenticator.authenticate(presented)
+
+
+async def refused(accounts: Accounts, header: bytes) -> bool:
+    """Whether a header is refused with an error of its own; anything else is a defect."""
+    presented = Presented((f"Bearer {header.decode('latin-1')}",))
+    try:
+        await accounts.authenticator.authenticate(presented)
+    except UnauthenticatedError:
+        return True
+    return False
+
+
+async def test_one_flipped_bit_anywhere_in_a_good_credential_is_refused(
+    accounts: Accounts,
+) -> None:
+    session = await accounts.sign_in(await accounts.add_user())
+    key = await accounts.keys.create_user_key(session, NewApiKey("key"))
+    system = await accounts.keys.create_system_key(OPERATOR, NewApiKey("key"))
+    pair = await accounts.open(await accounts.add_user("bob"))
+    for text in (key.text, system.text, pair.access, ADMIN_SECRET):
+        good = text.reveal().encode()
+        assert not await refused(accounts, good)
+        for bit in range(8 * len(good)):
+            changed = bytearray(good)
+            changed[bit // 8] ^= 1 << bit % 8
+            assert await refused(accounts, bytes(changed)), bit
+        assert not await refused(accounts, good)
+
+
+async def test_a_forged_checksum_does_not_help(accounts: Accounts) -> None:
+    pair = await accounts.open(await accounts.add_user())
+    body = pair.access.reveal().rpartition("_")[0]
+    for position in range(len("bnu_at_"), len(body)):
+        other = "0" if body[position] != "0" else "1"
+        forged = f"{body[:position]}{other}{body[position + 1 :]}"
+        whole = f"{forged}_{_base62(zlib.crc32(forged.encode()), 6)}"
+        if body[position] != "_":
+            assert parse_credential(whole) is not None
+        assert await refused(accounts, whole.encode())
+
+
+@pytest.mark.parametrize("prefix", [b"", b"bnu_uk_", b"bnu_at_00000000000000000_"])
+async def test_arbitrary_bytes_meet_an_error_of_their_own(
+    accounts: Accounts, entropy: RepeatableEntropy, prefix: bytes
+) -> None:
+    for length in (0, 1, 2, 7, 17, 27, 60, 1000, 70_000):
+        for _ in range(20):
+            assert await refused(accounts, prefix + entropy.bytes(length))

@@ -50,6 +50,12 @@ def test_one_flipped_bit_anywhere_is_refused(bit: int) -> None:
         assert parse_credential(changed.decode("latin-1")) is None
 
 
+@given(st.binary(max_size=200), st.sampled_from(("", "bnu_uk_", "bnu_sk_" + "0" * 17 + "_")))
+def test_arbitrary_bytes_are_refused_quietly(raw: bytes, prefix: str) -> None:
+    for encoding in ("latin-1", "utf-8"):
+        assert parse_credential(prefix + raw.decode(encoding, "surrogateescape")) is None
+
+
 @given(st.text())
 def test_arbitrary_text_is_refused_quietly(text: str) -> None:
     assert parse_credential(text) is None

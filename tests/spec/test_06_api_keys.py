@@ -199,6 +199,68 @@ def test_a_system_key_is_no_admin_and_acts_for_the_system_user(
         assert client.get("/v1/system/api_keys").status_code == 403
 
 
+def test_a_system_key_has_the_role_that_it_was_given(
+    server: StartedServer, admin: httpx.Client
+) -> None:
+    """Spec line 155: service accounts with specific role assignments."""
+    wanted = {"VIEWER": (200, 403, 403), "MEMBER": (200, 200, 403), "ADMIN": (200, 200, 200)}
+    for role, expected in wanted.items():
+        data = {"name": f"service {role}", "role": role}
+        made = admin.post("/v1/system/api_keys", json={"data": data}).json()["data"]
+        assert made["role"] == role
+        with server.client(made["key"]) as client:
+            seen = (
+                client.get("/v1/projects").status_code,
+                export(client).status_code,
+                client.get("/v1/users").status_code,
+            )
+        assert seen == expected, role
+
+
+def test_permissions_are_selected_when_the_key_is_made(
+    server: StartedServer, admin: httpx.Client
+) -> None:
+    """Spec line 140: set a name and select permissions."""
+    for permissions, expected in (
+        (["traces:ingest"], (403, 200)),
+        (["projects:read"], (200, 403)),
+        (["projects:read", "traces:ingest"], (200, 200)),
+    ):
+        with server.client(server.api_key(admin, permissions=permissions)) as client:
+            seen = (client.get("/v1/projects").status_code, export(client).status_code)
+        assert seen == expected, permissions
+
+
+def test_a_users_key_never_has_more_than_its_user(
+    server: StartedServer, people: dict[str, httpx.Client]
+) -> None:
+    """Spec line 154: associated with a specific user, inherits user permissions."""
+    body = {"data": {"name": "k", "permissions": ["traces:ingest"]}}
+    assert people["viewer"].post("/v1/user/api_keys", json=body).status_code == 403
+    with server.client(server.api_key(people["member"])) as client:
+        assert client.get("/v1/user").json()["data"]["email"] == "member@example.com"
+
+
+def test_a_key_is_rotated_with_an_overlap_and_identified(
+    server: StartedServer, admin: httpx.Client
+) -> None:
+    """Spec line 248: rotate API keys."""
+    old = admin.post("/v1/user/api_keys", json={"data": {"name": "old"}}).json()["data"]
+    path = f"/v1/user/api_keys/{old['id']}/rotate"
+    made = admin.post(path, json={"overlap_minutes": 5})
+    assert made.status_code == 201
+    new = made.json()["data"]
+    for key in (old["key"], new["key"]):
+        with server.client(key) as client:
+            assert client.get("/v1/projects").status_code == 200
+            assert client.post(path, json={"overlap_minutes": 5}).status_code == 403
+    found = admin.post("/v1/api_keys/identify", json={"key": new["key"]}).json()["data"]
+    assert (found["id"], found["user"]["email"]) == (new["id"], ADMIN_EMAIL)
+    listed = {key["id"]: key for key in admin.get("/v1/user/api_keys").json()["data"]}
+    assert listed[old["id"]]["replaced_by"] == new["id"]
+    assert listed[new["id"]]["last_used_address"] == "127.0.0.1"
+
+
 def test_a_restricted_key_stays_in_its_project(server: StartedServer, admin: httpx.Client) -> None:
     for name in ("inside", "outside"):
         admin.post("/v1/projects", json={"name": name})
