@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from bennu.access import SERVER, Caller
+from bennu.access import SERVER, Caller, Principal
 from bennu.app_translations import (
     certificate_event,
     mail_settings_of,
@@ -39,6 +39,7 @@ from bennu.auth.local.reset_links import ResetLinks
 from bennu.auth.local.routes import local_routes
 from bennu.auth.lockout import Lockout
 from bennu.auth.oauth2.stored import check_stored_provider
+from bennu.auth.sessions.activity import SessionActivity
 from bennu.auth.sessions.cookies import SessionCookies
 from bennu.auth.sessions.flow import Sessions
 from bennu.auth.sessions.overview import SessionOverview
@@ -122,6 +123,7 @@ class Application:
             self._database, self._clock, self._entropy, self._cipher, self._audit, settings.auth
         )
         self._key_uses = LastUses(self._database, self._clock)
+        self._activity = SessionActivity(self._database, self._clock, settings.auth)
         self._stored = StoredSettings(
             self._database,
             self._vault,
@@ -170,7 +172,7 @@ class Application:
             ResetLinks(clock, self._entropy, self._cipher, settings.auth),
             mails,
         )
-        overview = SessionOverview(database, clock, self._audit, users)
+        overview = SessionOverview(database, clock, self._audit, users, self._activity)
         return (
             *self._trace_routes(),
             *health_routes(self.readiness),
@@ -210,9 +212,13 @@ class Application:
     def _http_application(self) -> RequestFrame:
         inner = application_of(self.routes, self._note_denial)
         cookies = SessionCookies(self._settings.auth)
-        gate = HttpGate(inner, self._authenticator, cookies.access_name, self._key_uses.note_use)
+        gate = HttpGate(inner, self._authenticator, cookies.access_name, self._note_use)
         renewal = SessionRenewal(gate, self._sessions, cookies)
         return RequestFrame(renewal, self._clock, self._entropy, self._settings.network.root_url)
+
+    def _note_use(self, principal: Principal, address: str) -> None:
+        self._key_uses.note_use(principal, address)
+        self._activity.note_use(principal)
 
     async def note_certificate_change(self, change: CertificateChange) -> None:
         """Record that another certificate is served, or that a new one cannot be.
@@ -231,7 +237,7 @@ class Application:
 
     def grpc_interceptors(self) -> Sequence[Any]:
         """Return what every call passes first."""
-        return (GrpcGate(self._authenticator, self._entropy, self._key_uses.note_use),)
+        return (GrpcGate(self._authenticator, self._entropy, self._note_use),)
 
     def add_grpc_services(self, server: Any) -> None:  # noqa: ANN401 - grpc has no types
         """Add the services to a server that was not started yet."""
@@ -285,12 +291,14 @@ class Application:
         audit, tick = self._audit, FOLD_TICK_SECONDS
         retention = timedelta(days=self._settings.audit.retention_days)
         pruning = AuditPruning(self._database, self._clock, audit, retention)
+        beat = min(tick, self._activity.every_seconds / 2)
         hourly, first = SWEEP_SECONDS, _FIRST_SWEEP_SECONDS
         return (
             Repeated("audit.folding", audit.flush_folded, tick, tick),
             Repeated("audit.pruning", pruning.prune_old_records, hourly, first),
             Repeated("audit.checkpoint", audit.keep_checkpoint, hourly, first),
             Repeated("auth.sessions", self._sessions.sweep_expired_sessions, hourly, first),
+            Repeated("auth.session_use", self._activity.write_uses, beat, beat),
             Repeated("api_keys.last_use", self._key_uses.write_uses, tick, tick),
             Repeated("auth.failures", self._lockout.sweep_failures, hourly, first),
         )
@@ -351,6 +359,7 @@ class Application:
             if was_started:
                 await self._audit.flush_folded(all_bursts=True)
                 await self._key_uses.write_uses(all_uses=True)
+                await self._activity.write_uses(all_uses=True)
         finally:
             self._passwords.stop()
             await self._database.stop()

@@ -20,6 +20,7 @@ from bennu.auth.local.reset import PasswordReset
 from bennu.auth.local.reset_links import ResetLinks
 from bennu.auth.local.routes import local_routes
 from bennu.auth.lockout import Lockout
+from bennu.auth.sessions.activity import SessionActivity
 from bennu.auth.sessions.cookies import SessionCookies
 from bennu.auth.sessions.flow import Sessions, TokenPair
 from bennu.auth.sessions.overview import SessionOverview
@@ -80,7 +81,8 @@ class Accounts:
         self.keys = ApiKeys(database, clock, maker, self.audit, settings, self.uses)
         self.rotation = KeyRotation(database, clock, maker, self.audit, settings)
         self.users = Users(database, clock, CIPHER, self.audit, self.passwords)
-        self.overview = SessionOverview(database, clock, self.audit, self.users)
+        self.activity = SessionActivity(database, clock, settings)
+        self.overview = SessionOverview(database, clock, self.audit, self.users, self.activity)
         self.cookies = SessionCookies(settings)
         self.lockout = Lockout(database, clock, self.vault, self.audit, settings)
         boundary = AnswerBoundary(LOCAL_BOUNDARY_SECONDS, clock, self.pass_time)

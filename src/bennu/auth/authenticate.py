@@ -158,8 +158,8 @@ class Authenticator:
             self._readable(key, text)  # what is no credential at all costs no query
         epoch = await self._database.security_epoch()
         known = self._cache.get(key)
-        if known is not None and known.epoch == epoch:
-            self._refuse_expired(known.expires_at)
+        # What seems to have expired is looked up anew: a session in use lives on meanwhile.
+        if known is not None and known.epoch == epoch and not self._is_over(known.expires_at):
             self._cache.move_to_end(key)
             return known.principal
         self._cache.pop(key, None)
@@ -172,8 +172,11 @@ class Authenticator:
         if len(self._cache) > CACHE_SIZE:
             self._cache.popitem(last=False)
 
+    def _is_over(self, expires_at: int | None) -> bool:
+        return expires_at is not None and to_microseconds(self._clock.now_utc()) >= expires_at
+
     def _refuse_expired(self, expires_at: int | None) -> None:
-        if expires_at is not None and to_microseconds(self._clock.now_utc()) >= expires_at:
+        if self._is_over(expires_at):
             raise UnauthenticatedError(EXPIRED, detail="expired credential")
 
     def _readable(self, key: bytes, text: str) -> Credential | None:

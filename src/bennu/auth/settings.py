@@ -174,6 +174,11 @@ class AuthSettings:
     brute_force_max_attempts: int = 5
     api_key_max_lifetime: timedelta | None = None
 
+    @property
+    def session_idle_limit(self) -> timedelta:
+        """How long a session lives without use: it must refresh, and somebody must be there."""
+        return min(self.refresh_lifetime, self.session_idle_lifetime)
+
     @classmethod
     def from_env(cls, env: Env) -> Self:
         """Read the settings of authentication."""

@@ -93,7 +93,7 @@ class Sessions:
 
     def _expiry(self, now: int, authenticated_at: int) -> int:
         """Return when a session used now ends: idle limit or absolute limit, the sooner."""
-        idle = min(self._settings.refresh_lifetime, self._settings.session_idle_lifetime)
+        idle = self._settings.session_idle_limit
         absolute = authenticated_at + self._settings.session_absolute_lifetime // _MICROSECOND
         return min(now + idle // _MICROSECOND, absolute)
 

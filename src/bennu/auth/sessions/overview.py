@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from bennu.access import Caller
 from bennu.audit.events import AuditEvent, EventName, Target
 from bennu.audit.log import AuditLog
+from bennu.auth.sessions.activity import SessionActivity
 from bennu.auth.sessions.flow import SESSION
 from bennu.auth.sessions.store import (
     SessionRow,
@@ -27,8 +28,16 @@ from bennu.users.model import USER, User
 class SessionOverview:
     """The flows over sessions that are open."""
 
-    def __init__(self, database: Database, clock: Clock, audit: AuditLog, users: Users) -> None:
-        self._database, self._clock, self._audit, self._users = database, clock, audit, users
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        audit: AuditLog,
+        users: Users,
+        activity: SessionActivity,
+    ) -> None:
+        self._database, self._clock, self._audit = database, clock, audit
+        self._users, self._activity = users, activity
 
     async def list_own_sessions(self, caller: Caller) -> list[SessionRow]:
         """Return the open sessions of the caller, the one used last first.
@@ -48,6 +57,7 @@ class SessionOverview:
         return await self._live_sessions((await self._users.get_user(identifier)).row_id)
 
     async def _live_sessions(self, user_id: int) -> list[SessionRow]:
+        await self._activity.write_uses(all_uses=True)
         now = to_microseconds(self._clock.now_utc())
         return await self._database.read(lambda c: live_sessions_of(c, user_id, now))
 

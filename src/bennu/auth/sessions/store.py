@@ -1,10 +1,21 @@
 """Rows of sessions and of every bearer credential."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    and_,
+    bindparam,
+    case,
+    delete,
+    insert,
+    select,
+    update,
+)
 
 from bennu.auth.credential import Credential
 from bennu.storage.schema import api_keys, credentials, grants, sessions, users
@@ -215,6 +226,29 @@ def touch_session(connection: Connection, session_id: int, now: int, expires_at:
         .where(sessions.c.id == session_id)
         .values(last_used_at=now, expires_at=expires_at)
     )
+
+
+def extend_sessions(
+    connection: Connection, used_at: Mapping[int, int], idle: int, absolute: int
+) -> None:
+    """Note when sessions were used, and let them live on by the idle limit from then.
+
+    Args:
+        connection: of a transaction of its own.
+        used_at: row of a session and when it was used; one that has ended stays ended.
+        idle: microseconds without use after which a session ends.
+        absolute: microseconds after which it ends however busy it is.
+    """
+    end = sessions.c.authenticated_at + absolute
+    used = bindparam("used", type_=BigInteger)
+    statement = (
+        update(sessions)
+        .where(sessions.c.id == bindparam("session"), sessions.c.last_used_at < used)
+        .where(sessions.c.expires_at > used)
+        .values(last_used_at=used, expires_at=case((end < used + idle, end), else_=used + idle))
+    )
+    rows = [{"session": session_id, "used": at} for session_id, at in sorted(used_at.items())]
+    connection.execute(statement, rows)
 
 
 def session_started_at(connection: Connection, session_id: int) -> int:
