@@ -89,6 +89,8 @@ from bennu.users.new_password import NewPasswords
 from bennu.users.routes import user_routes
 from bennu.web.assets import Assets
 from bennu.web.pages import Pages
+from bennu.web.pages_account import AccountFlows
+from bennu.web.pages_api_keys import KeyFlows
 from bennu.web.pages_ways_in import WaysIn
 from bennu.web.renewal import SessionRenewal
 from bennu.web.site import SiteFlows, site_routes
@@ -173,6 +175,14 @@ class Application:
             mails,
         )
         overview = SessionOverview(database, clock, self._audit, users, self._activity)
+        roles = Roles(database, clock, self._audit)
+        has_local = settings.auth.enabled and not settings.auth.basic_auth_disabled
+        projects = Projects(database, clock, self._audit)
+        site = SiteFlows(
+            ways_in=WaysIn(local if has_local else None, sessions, cookies),
+            keys=KeyFlows(keys, rotation, roles, projects, clock),
+            account=AccountFlows(users, overview, cookies, settings.auth),
+        )
         return (
             *self._trace_routes(),
             *health_routes(self.readiness),
@@ -181,11 +191,11 @@ class Application:
             *session_overview_routes(overview, cookies),
             *api_key_routes(keys, rotation),
             *user_routes(users, cookies.delete_on, mails.send_welcome),
-            *role_routes(Roles(database, clock, self._audit)),
+            *role_routes(roles),
             *stored_settings_routes(self._stored),
             *audit_routes(database, self._audit),
             *discovery_routes(lambda: self.routes),
-            *self._site_routes(local, sessions, cookies),
+            *self._site_routes(site),
         )
 
     def _trace_routes(self) -> tuple[Route, ...]:
@@ -199,14 +209,10 @@ class Application:
             *trace_session_routes(TraceSessions(database, audit)),
         )
 
-    def _site_routes(
-        self, local: LocalSignIn, sessions: Sessions, cookies: SessionCookies
-    ) -> tuple[Route, ...]:
+    def _site_routes(self, flows: SiteFlows) -> tuple[Route, ...]:
         """Build the pages over the same flows."""
         assets = Assets()
         pages = Pages(assets, self._form_tokens, self._settings.network.root_path)
-        has_local = self._settings.auth.enabled and not self._settings.auth.basic_auth_disabled
-        flows = SiteFlows(ways_in=WaysIn(local if has_local else None, sessions, cookies))
         return site_routes(pages, assets, flows)
 
     def _http_application(self) -> RequestFrame:

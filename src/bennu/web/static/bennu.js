@@ -40,3 +40,20 @@ for (const form of document.querySelectorAll("form[method=post]")) {
 
 // The place of an error is where the keyboard continues.
 document.querySelector("[aria-invalid=true], [data-testid=form-error]")?.focus();
+
+// A hint while a new password is typed; what decides is the server.
+for (const input of document.querySelectorAll("input[data-strength]")) {
+  const hint = document.getElementById(input.dataset.strength);
+  const shortest = Number(input.getAttribute("minlength")) || 12;
+  input.addEventListener("input", () => {
+    const length = [...input.value].length;
+    const kinds = [/\p{Ll}/u, /\p{Lu}/u, /\p{N}/u, /[^\p{L}\p{N}]/u].filter((kind) => kind.test(input.value)).length;
+    const variety = new Set(input.value).size;
+    const missing = shortest - length;
+    if (length === 0) hint.textContent = "";
+    else if (missing > 0) hint.textContent = `${missing} more ${missing === 1 ? "character" : "characters"}`;
+    else if (variety < 7) hint.textContent = "Weak: few different characters";
+    else if (length >= shortest + 6 || kinds >= 3) hint.textContent = "Strong";
+    else hint.textContent = "Fair: longer is better";
+  });
+}
