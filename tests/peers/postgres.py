@@ -138,6 +138,15 @@ class PostgresServer:
             PGPASSWORD=SUPERUSER_PASSWORD,
         ).strip()
 
+    def dump(self, database: str) -> bytes:
+        """Return what ``pg_dump`` makes of a database: a backup as text."""
+        text = self._run(
+            "pg_dump",
+            *("-h", str(self.folder), "-p", str(self.port), "-U", SUPERUSER, database),
+            PGPASSWORD=SUPERUSER_PASSWORD,
+        )
+        return text.encode()
+
     def make_roles(self) -> None:
         quoted = OWNER_PASSWORD.replace("'", "''")
         self.sql(
