@@ -136,20 +136,28 @@ async def _plant(settings: StorageSettings, rows: int) -> None:
     await database.stop()
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "values",
+    ("kind", "values"),
     [
-        2_000,
-        pytest.param(20_000, marks=[pytest.mark.soak, pytest.mark.timeout(900)]),
-        pytest.param(100_000, marks=[pytest.mark.soak, pytest.mark.timeout(3_600)]),
+        ("sqlite", 20_000),
+        pytest.param("sqlite", 100_000, marks=[pytest.mark.soak, pytest.mark.timeout(3_600)]),
+        pytest.param("postgresql", 20_000, marks=[pytest.mark.soak, pytest.mark.timeout(3_600)]),
     ],
 )
-async def test_rotation_under_load_killed_three_times(tmp_path: Path, values: int) -> None:
-    path = tmp_path / "bennu.db"
-    settings = StorageSettings(tmp_path, sqlite_path=path)
+async def test_rotation_under_load_killed_three_times(
+    tmp_path: Path, request: pytest.FixtureRequest, kind: str, values: int
+) -> None:
+    if kind == "sqlite":
+        path = tmp_path / "bennu.db"
+        settings = StorageSettings(tmp_path, sqlite_path=path)
+        url = f"sqlite:///{path}"
+    else:
+        settings = request.getfixturevalue("postgres_settings")
+        url = request.getfixturevalue("postgres_url")
     env = {
         "PHOENIX_SECRET": OLD,
-        "PHOENIX_SQL_DATABASE_URL": f"sqlite:///{path}",
+        "PHOENIX_SQL_DATABASE_URL": url,
         "PHOENIX_DISABLE_RATE_LIMIT": "true",
     }
     server = StartedServer(tmp_path, env)
