@@ -69,7 +69,9 @@ def test_a_key_of_a_user_acts_as_that_user(server: StartedServer) -> None:
     assert made["user"]["email"] == ADMIN_EMAIL
     assert made["expires_at"] > made["created_at"]
     assert status(server, made["key"], "/v1/users") == 200
-    assert [k["name"] for k in told(server, "list", "--user", ADMIN_EMAIL.upper())] == ["mine"]
+    listed = told(server, "list", "--user", ADMIN_EMAIL.upper())
+    assert made["id"] in {k["id"] for k in listed}
+    assert {k["user"]["email"] for k in listed} == {ADMIN_EMAIL}
     assert told(server, "list", "--user", "nobody@example.com") == []
     assert made["id"] not in {k["id"] for k in told(server, "list", "--system")}
     assert made["id"] in {k["id"] for k in told(server, "list")}
@@ -140,9 +142,15 @@ def test_it_works_with_the_server_down(tmp_path: Path) -> None:
         (tmp_path / "bennu.env").write_text(
             "\n".join(f"{name}={value}" for name, value in server.env.items())
         )
-        server.kill()
+        used = told(server, "create", "used")
+        assert "last_used_at" not in told(server, "list")[0]
+        assert status(server, used["key"]) == 200
+        assert server.terminate()[0] == 0
+        # What was not written yet is written when the server ends.
+        (listed,) = told(server, "list")
+        assert listed["last_used_address"] == "127.0.0.1"
         made = told(server, "create", "down", "--ingest-only")
-        assert [k["id"] for k in told(server, "list")] == [made["id"]]
+        assert [k["id"] for k in told(server, "list")] == [made["id"], used["id"]]
         server.start()
         headers = {"authorization": f"Bearer {made['key']}"}
         assert httpx.get(f"{server.base_url}/v1/projects", headers=headers).status_code == 403
