@@ -29,8 +29,12 @@ $(VENV)/.sslyze: requirements/sslyze.txt
 
 setup: $(VENV)/.runtime ## make .venv with the server; needs no Debian package
 
-setup-test: $(VENV)/.development $(VENV)/.sslyze ## add what the tests need, Debian packages included
+setup-test: $(VENV)/.development $(VENV)/.sslyze tests/node/node_modules/.made ## add what the tests need, Debian packages included
 	bash tools/install_debian_packages.sh
+
+tests/node/node_modules/.made: tests/node/package-lock.json
+	cd tests/node && npm ci --no-audit --no-fund --silent
+	touch $@
 
 serve: setup ## set up and start the server on SQLite, secured
 	test -e $(ENV_FILE) || $(BIN)/bennu init --env-file $(ENV_FILE)

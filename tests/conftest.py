@@ -20,7 +20,7 @@ settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.register_profile("fresh", deadline=None, max_examples=1000)
 settings.load_profile("repeatable")
 
-pytest_plugins = ("peers.pki", "peers.postgres", "peers.mail")
+pytest_plugins = ("peers.pki", "peers.postgres", "peers.mail", "peers.oidc")
 
 
 @pytest.fixture(scope="session")

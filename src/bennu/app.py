@@ -13,11 +13,11 @@ from datetime import timedelta
 from typing import Any, Final
 
 from bennu.access import SERVER, Caller, Principal
+from bennu.app_providers import wire_providers
 from bennu.app_translations import (
     certificate_event,
     mail_settings_of,
     settings_of_the_environment,
-    signed_out_path,
 )
 from bennu.audit.events import AuditEvent, EventName, Outcome, Target
 from bennu.audit.log import AuditLog
@@ -178,6 +178,9 @@ class Application:
         roles = Roles(database, clock, self._audit)
         has_local = settings.auth.enabled and not settings.auth.basic_auth_disabled
         projects = Projects(database, clock, self._audit)
+        providers = wire_providers(
+            settings, database, self._cipher, self._audit, sessions, self._stored
+        )
         site = SiteFlows(
             ways_in=WaysIn(local if has_local else None, sessions, cookies),
             keys=KeyFlows(keys, rotation, roles, projects, clock),
@@ -187,7 +190,8 @@ class Application:
             *self._trace_routes(),
             *health_routes(self.readiness),
             *local_routes(local, reset, cookies, is_enabled=not settings.auth.basic_auth_disabled),
-            *session_routes(sessions, cookies, signed_out_path(settings)),
+            *session_routes(sessions, cookies, providers.next_address),
+            *providers.routes,
             *session_overview_routes(overview, cookies),
             *api_key_routes(keys, rotation),
             *user_routes(users, cookies.delete_on, mails.send_welcome),

@@ -12,12 +12,6 @@ from bennu.tls.material import TlsMaterial
 from bennu.tls.rotation import CertificateChange
 
 
-def signed_out_path(settings: Settings) -> str:
-    """Return where people are sent who have signed out."""
-    page = "logout" if settings.auth.basic_auth_disabled else "login"
-    return f"{settings.network.root_path}/{page}"
-
-
 def mail_settings_of(server: MailServer, ca_file: Path | None) -> MailSettings:
     """Return a mail server, from wherever it comes, as the talker wants it."""
     return MailSettings(

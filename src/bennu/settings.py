@@ -42,6 +42,7 @@ from bennu.kernel.env import Env, Problem, SettingsError, Variable
 from bennu.kernel.logs import LogSettings
 from bennu.mail import MailSettings
 from bennu.monitoring.settings import MonitoringSettings
+from bennu.network.destinations import Destinations, host_of
 from bennu.network.settings import NetworkSettings
 from bennu.privacy.settings import PrivacySettings
 from bennu.storage.settings import StorageSettings
@@ -164,6 +165,15 @@ def public_url_of(settings: Settings) -> str:
     shown = f"[{host}]" if ":" in host else host
     scheme = "https" if settings.tls.http else "http"
     return f"{scheme}://{shown}:{network.port}{network.root_path}"
+
+
+def destinations_of(settings: Settings) -> Destinations:
+    """Return the hosts that the server itself may call: what the environment names, and more."""
+    ldap = settings.ldap
+    directory = () if ldap is None else (server.host for server in ldap.servers)
+    providers = (host_of(provider.oidc_config_url) for provider in settings.oauth2)
+    named = (settings.mail.hostname, *directory, *providers)
+    return Destinations.from_settings(settings.network, named)
 
 
 def is_known_setting(name: str) -> bool:

@@ -19,6 +19,10 @@ OPEN_WITHOUT_CREDENTIALS = frozenset(
         ("POST", "/auth/refresh"),
         ("POST", "/auth/logout"),
         ("GET", "/auth/logout"),
+        ("GET", "/oauth2/provider/login"),
+        ("POST", "/oauth2/provider/login"),
+        ("GET", "/oauth2/provider/tokens"),
+        ("POST", "/oauth2/provider/backchannel-logout"),
     }
 )
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

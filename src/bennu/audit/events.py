@@ -100,7 +100,7 @@ EVENT_RULES: Final[Mapping[EventName, EventRule]] = MappingProxyType(
         EventName.SIGN_IN_THROTTLED: _rule("user route", "method provider", is_foldable=True),
         EventName.SIGN_OUT: _rule("session"),
         EventName.SESSION_REFRESHED_TWICE: _rule("session"),
-        EventName.SESSION_ENDED: _rule("session user", "sessions"),
+        EventName.SESSION_ENDED: _rule("session user", "sessions provider user"),
         EventName.PASSWORD_CHANGED: _rule("user", "username_changed"),
         EventName.PASSWORD_RESET_REQUESTED: _rule("user", is_foldable=True),
         EventName.PASSWORD_RESET: _rule("user"),

@@ -44,6 +44,7 @@ class Identity:
         email_verified: what the provider says of the address; None when it says nothing.
         client_id: this server's client id at the provider; None for the directory.
         login_name: what was typed at the directory; None for providers.
+        role_follows: whether the role is given to an account that exists too; else to new ones.
     """
 
     method: AuthMethod
@@ -57,6 +58,7 @@ class Identity:
     email_verified: bool | None = None
     client_id: str | None = None
     login_name: str | None = None
+    role_follows: bool = True
 
 
 class RefusalReason(StrEnum):
@@ -214,9 +216,9 @@ def _follow(connection: Connection, link: Link, identity: Identity, now: int) ->
     if identity.method is AuthMethod.LDAP:
         _plan_name(connection, user, identity, changes)
     _plan_link(link, identity, changes)
-    if identity.role is not None and identity.role != user.role:
+    if identity.role_follows and identity.role not in {None, user.role}:
         changes.note("role", user.role, identity.role)
-        set_role(connection, user.row_id, identity.role)
+        set_role(connection, user.row_id, str(identity.role))
     if changes.values or changes.after:
         update_user(connection, user.row_id, {**changes.values, "updated_at": now})
     if not changes.after:
@@ -259,6 +261,7 @@ def _plan_link(link: Link, identity: Identity, changes: _Changes) -> None:
         "issuer": link.issuer,
         "subject": link.subject,
         "login_name": link.login_name,
+        "client_id": link.client_id,
     }
     new = {name: value for name, value in _link_values(identity).items() if value is not None}
     changes.values |= {name: value for name, value in new.items() if known.get(name) != value}
@@ -274,6 +277,7 @@ def _link_values(identity: Identity) -> dict[str, str | None]:
         "issuer": identity.issuer,
         "subject": identity.subject,
         "login_name": identity.login_name,
+        "client_id": identity.client_id,
     }
 
 
@@ -287,7 +291,6 @@ def _sign_up(connection: Connection, identity: Identity, now: int) -> Admitted:
         "email": identity.email,
         "username": _free_name(connection, identity),
         "auth_method": identity.method,
-        "client_id": identity.client_id,
         "profile_picture_url": identity.picture,
         "password_needs_reset": False,
         "active": True,

@@ -149,6 +149,16 @@ def origin_of(request: Request) -> str:
     return f"{request.scope['scheme']}://{shown}"
 
 
+def public_address(request: Request) -> str:
+    """Return the address that people use, without a slash at the end.
+
+    It is PHOENIX_ROOT_URL; without it, what the client connected to and the path in front.
+    """
+    origin = origin_of(request)
+    has_root_url = bool(request.scope.get("bennu.root_url"))
+    return origin if has_root_url else origin + str(request.scope.get("root_path", "")).rstrip("/")
+
+
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     request = Request(scope, receive)
     await refusal_answer(NotFoundError("Not Found"), request)(scope, receive, send)

@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urljoin
 
@@ -158,6 +159,8 @@ class Egress:
             EgressError: no answer in time, too large, a redirect elsewhere, a broken connection.
             DestinationRefusedError: the host may not be called.
         """
+        # Loaded when first needed, as many never need it, and beside the event loop.
+        await asyncio.to_thread(import_module, "httpx")
         try:
             async with asyncio.timeout(outbound.total_seconds):
                 return await self._send_and_follow(outbound)
@@ -207,10 +210,13 @@ class Egress:
         self, target: Target, outbound: Outbound, address: str, proxy: Secret | None
     ) -> Inbound:
         """Ask one address. A connection is used once: kept ones know no names, only addresses."""
-        import httpx  # noqa: PLC0415 - costs start time and memory that many never need
+        trust = self._trust
+        if trust is None:
+            trust = await asyncio.to_thread(_authorities)
+        import httpx  # noqa: PLC0415 - see send
 
         transport = httpx.AsyncHTTPTransport(
-            verify=self._trust or _authorities(),
+            verify=trust,
             http2=False,
             limits=httpx.Limits(max_keepalive_connections=0),
             proxy=None if proxy is None else httpx.Proxy(proxy.reveal()),
@@ -230,7 +236,7 @@ class _ConnectError(EgressError):
 
 
 def _request(target: Target, outbound: Outbound, address: str) -> "httpx.Request":
-    import httpx  # noqa: PLC0415 - see above
+    import httpx  # noqa: PLC0415 - see Egress.send
 
     host = f"[{address}]" if ":" in address else address
     headers = {**_HEADERS, **outbound.headers, "host": target.host_header}

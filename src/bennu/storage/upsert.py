@@ -24,3 +24,9 @@ def insert_unless_present(connection: Connection, table: Table, rows: Sequence[R
     """Insert rows; those that meet an existing one are left out."""
     if rows:
         connection.execute(_insert_into(connection, table).on_conflict_do_nothing(), list(rows))
+
+
+def insert_if_new(connection: Connection, table: Table, row: Row) -> bool:
+    """Insert a row; False when one of its key exists, or is being inserted by somebody else."""
+    statement = _insert_into(connection, table).values(**row).on_conflict_do_nothing()
+    return bool(connection.execute(statement).rowcount == 1)

@@ -2,8 +2,9 @@
 
 import httpx
 import pytest
+from starlette.requests import Request
 
-from bennu.auth.sessions.flow import TokenPair
+from bennu.auth.sessions.flow import ProviderSession, TokenPair
 from bennu.auth.sessions.routes import session_routes
 from bennu.httpio.dispatch import application_of
 from bennu.httpio.frame import RequestFrame
@@ -127,7 +128,11 @@ async def test_sessions_over_http(accounts: Accounts) -> None:
 
 
 async def test_a_link_leads_where_people_sign_in(accounts: Accounts) -> None:
-    routes = session_routes(accounts.sessions, accounts.cookies, "/root/logout")
+    async def signed_out(_: Request, ended: ProviderSession | None) -> str:
+        assert ended is None
+        return "/root/logout"
+
+    routes = session_routes(accounts.sessions, accounts.cookies, signed_out)
     app = RequestFrame(application_of(routes), accounts.clock, SystemEntropy())
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://bennu.test") as client:

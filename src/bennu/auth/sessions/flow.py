@@ -8,7 +8,7 @@ Spec: line 257. Source: RFC 9700 section 4.14.2 (refresh token rotation). Decisi
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection
@@ -31,6 +31,7 @@ from bennu.auth.sessions.store import (
     forget_successors,
     insert_credential,
     insert_session,
+    provider_of_session,
     session_started_at,
     sweep_credentials,
     touch_session,
@@ -58,6 +59,21 @@ class TokenPair:
     refresh: Secret
 
 
+@dataclass(frozen=True, slots=True)
+class ProviderSession:
+    """What an identity provider knows a session by.
+
+    Args:
+        provider: its name in small letters.
+        session_id: the provider's own id of its session (``sid``); None when it gives none.
+        id_token: what proves at the provider whose session is to end.
+    """
+
+    provider: str
+    session_id: str | None
+    id_token: Secret
+
+
 class Sessions:
     """The flows over sessions."""
 
@@ -74,11 +90,16 @@ class Sessions:
         self._cipher, self._audit, self._settings = cipher, audit, settings
 
     def open_session(
-        self, connection: Connection, user_id: int, method: str, caller: Caller
+        self,
+        connection: Connection,
+        user_id: int,
+        method: str,
+        caller: Caller,
+        at_provider: ProviderSession | None = None,
     ) -> tuple[int, TokenPair]:
         """Open a session in the transaction of a sign-in; return its row and its credentials."""
         now = self._now()
-        values = {
+        values: dict[str, Any] = {
             "user_id": user_id,
             "authenticated_at": now,
             "address": caller.address,
@@ -87,6 +108,10 @@ class Sessions:
             "last_used_at": now,
             "expires_at": self._expiry(now, now),
         }
+        if at_provider is not None:
+            values["provider"] = at_provider.provider
+            values["provider_session_id"] = at_provider.session_id
+            values["id_token"] = self._cipher.seal(at_provider.id_token.reveal())
         session_id = insert_session(connection, values, [method])
         update_user(connection, user_id, {"last_sign_in_at": now})
         return session_id, self._make_pair(connection, user_id, session_id, now)
@@ -187,25 +212,42 @@ class Sessions:
         self._audit.record(connection, event, caller)
         return None
 
-    async def end_own_session(self, caller: Caller, refresh: str) -> None:
-        """Sign out: end the session of the access credential, or that of the refresh cookie."""
+    async def end_own_session(self, caller: Caller, refresh: str) -> ProviderSession | None:
+        """Sign out: end the session of the access credential, or that of the refresh cookie.
+
+        Returns:
+            What the provider knows the session by, if it was opened through one.
+        """
         credential = parse_credential(refresh) if refresh else None
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> ProviderSession | None:
             hold_security_epoch(connection)
             session_id = caller.principal.session_id
             if session_id is None and credential is not None:
                 row = find_bearer(connection, credential.lookup)
                 if row is not None and self._is_proved(credential, row):
                     session_id = row.session_id
-            if session_id is None or not delete_session(connection, session_id):
-                return
+            if session_id is None:
+                return None
+            at_provider = self._at_provider(connection, session_id)
+            if not delete_session(connection, session_id):
+                return None
             move_security_epoch(connection)
             target = Target("session", global_id(SESSION, session_id))
             self._audit.record(connection, AuditEvent(EventName.SIGN_OUT, target=target), caller)
+            return at_provider
 
-        if caller.principal.session_id is not None or credential is not None:
-            await self._database.write(work)
+        if caller.principal.session_id is None and credential is None:
+            return None
+        return await self._database.write(work)
+
+    def _at_provider(self, connection: Connection, session_id: int) -> ProviderSession | None:
+        found = provider_of_session(connection, session_id)
+        if found is None:
+            return None
+        provider, provider_session_id, sealed = found
+        token = Secret(self._cipher.open(sealed).decode())
+        return ProviderSession(provider, provider_session_id, token)
 
     async def sweep_expired_sessions(self) -> int:
         """Delete what is past its time; return how much. Nobody could use it any more."""

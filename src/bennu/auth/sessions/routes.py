@@ -3,7 +3,9 @@
 Spec: line 257.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -11,9 +13,10 @@ from starlette.responses import RedirectResponse, Response
 from bennu.access import Caller, Permission, Principal, PrincipalKind
 from bennu.audit.events import EventName
 from bennu.auth.sessions.cookies import SessionCookies
-from bennu.auth.sessions.flow import SESSION, Sessions
+from bennu.auth.sessions.flow import SESSION, ProviderSession, Sessions
 from bennu.auth.sessions.overview import SessionOverview
 from bennu.auth.sessions.store import SessionRow
+from bennu.httpio.dispatch import public_address
 from bennu.httpio.request import CALLER, caller_of, path_value, query_values
 from bennu.httpio.respond import empty_answer, json_answer, time_text
 from bennu.httpio.route import Door, Handler, Limit, Query, Route
@@ -47,15 +50,24 @@ def session_json(session: SessionRow, current: int | None) -> dict[str, Any]:
     }
 
 
+#: Where a browser goes after signing out, given the request and what a provider knows.
+NextAddress = Callable[[Request, ProviderSession | None], Awaitable[str]]
+
+
+async def sign_in_page(request: Request, ended: ProviderSession | None) -> str:  # noqa: ARG001 - see NextAddress
+    """Return the page of this server for after signing out."""
+    return urlsplit(public_address(request)).path + "/login"
+
+
 def session_routes(
-    sessions: Sessions, cookies: SessionCookies, signed_out_path: str = "/login"
+    sessions: Sessions, cookies: SessionCookies, next_address: NextAddress = sign_in_page
 ) -> tuple[Route, ...]:
     """Return the routes of refreshing and signing out.
 
     Args:
         sessions: the flows.
         cookies: what the browser is given and what is taken back.
-        signed_out_path: where a link that signs out leads to.
+        next_address: where a link that signs out leads to.
     """
 
     async def refresh(request: Request) -> Response:
@@ -76,9 +88,9 @@ def session_routes(
         # A GET that changes something must prove that it comes from our own pages, or was typed.
         if request.headers.get("sec-fetch-site", "cross-site") not in _SAME_SITE:
             raise DeniedError("Sign out with POST /auth/logout", detail="no same-site proof")
-        answer = RedirectResponse(signed_out_path, 302)
         presented = request.cookies.get(cookies.refresh_name, "")
-        await sessions.end_own_session(caller_or_stranger(request), presented)
+        ended = await sessions.end_own_session(caller_or_stranger(request), presented)
+        answer = RedirectResponse(await next_address(request, ended), 302)
         cookies.delete_on(answer)
         return answer
 

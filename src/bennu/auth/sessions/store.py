@@ -257,6 +257,20 @@ def session_started_at(connection: Connection, session_id: int) -> int:
     return int(connection.execute(statement).scalar_one())
 
 
+def provider_of_session(
+    connection: Connection, session_id: int
+) -> tuple[str, str | None, str] | None:
+    """Return provider, the provider's session id and the sealed ID token; None without provider."""
+    row = connection.execute(
+        select(sessions.c.provider, sessions.c.provider_session_id, sessions.c.id_token).where(
+            sessions.c.id == session_id,
+            sessions.c.provider.is_not(None),
+            sessions.c.id_token.is_not(None),
+        )
+    ).first()
+    return None if row is None else (row[0], row[1], row[2])
+
+
 def session_exists(connection: Connection, session_id: int) -> bool:
     """Whether a session was not ended yet."""
     statement = select(sessions.c.id).where(sessions.c.id == session_id)

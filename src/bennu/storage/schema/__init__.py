@@ -32,6 +32,7 @@ from bennu.storage.schema.ways_in import (
     known_addresses,
     sessions,
     sign_in_failures,
+    used_once,
 )
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "trace_annotations",
     "trace_sessions",
     "traces",
+    "used_once",
     "users",
     "waiting_annotations",
 ]

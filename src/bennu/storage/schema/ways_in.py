@@ -91,3 +91,11 @@ known_addresses = Table(
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     time_at("last_at"),
 )
+
+#: Handshakes and logout tokens of providers that were used up, until nobody could use them again.
+used_once = Table(
+    "used_once",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    time_at("expires_at"),
+)
