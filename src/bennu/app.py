@@ -18,6 +18,7 @@ from bennu.app_translations import (
     certificate_event,
     mail_settings_of,
     settings_of_the_environment,
+    sign_in_of_named_admins,
 )
 from bennu.audit.events import AuditEvent, EventName, Outcome, Target
 from bennu.audit.log import AuditLog
@@ -292,8 +293,9 @@ class Application:
                 secrets.token_urlsafe(_GENERATED_PASSWORD_BYTES)
             )
         admins = tuple((admin.username, admin.email) for admin in auth.admins)
-        was_made = await accounts.make_first_accounts(password, admins)
-        if was_made:
+        method = sign_in_of_named_admins(self._settings)
+        was_made = await accounts.make_first_accounts(password, admins, method)
+        if was_made and not auth.basic_auth_disabled:
             self._first_password = password
 
     def _repeated(self) -> tuple[Repeated, ...]:

@@ -10,6 +10,14 @@ from bennu.stored_settings.flow import EnvironmentSettings
 from bennu.stored_settings.model import MailServer, SettingSource
 from bennu.tls.material import TlsMaterial
 from bennu.tls.rotation import CertificateChange
+from bennu.users.model import AuthMethod
+
+
+def sign_in_of_named_admins(settings: Settings) -> AuthMethod:
+    """Return how the admins of PHOENIX_ADMINS sign in: by password unless that is closed."""
+    if not settings.auth.basic_auth_disabled:
+        return AuthMethod.LOCAL
+    return AuthMethod.OAUTH2 if settings.oauth2 else AuthMethod.LDAP
 
 
 def mail_settings_of(server: MailServer, ca_file: Path | None) -> MailSettings:

@@ -3,6 +3,8 @@
 Spec: lines 12-13.
 """
 
+from dataclasses import dataclass
+
 from sqlalchemy import Connection
 
 from bennu.access import ADMIN, SERVER, SYSTEM, Caller
@@ -23,7 +25,24 @@ from bennu.users.model import (
     AuthMethod,
     PasswordKeeper,
 )
-from bennu.users.store import find_system_user, has_admin, insert_user, taken_field
+from bennu.users.store import (
+    find_system_user,
+    has_admin,
+    insert_user,
+    note_first_admin,
+    taken_field,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """One of the first accounts; ``sealed_hash`` is None for those that have no password yet."""
+
+    email: str
+    username: str
+    role: str
+    method: AuthMethod = AuthMethod.LOCAL
+    sealed_hash: str | None = None
 
 
 class FirstAccounts:
@@ -40,20 +59,20 @@ class FirstAccounts:
         self._database, self._clock, self._cipher = database, clock, cipher
         self._audit, self._passwords = audit, passwords
 
-    async def are_missing(self) -> bool:
-        """Whether a start has accounts to make; a password is needed only then."""
-        return await self._database.read(lambda c: find_system_user(c) is None or not has_admin(c))
-
     async def make_first_accounts(
-        self, password: Secret | None, admins: tuple[tuple[str, str], ...]
+        self,
+        password: Secret | None,
+        admins: tuple[tuple[str, str], ...],
+        method: AuthMethod = AuthMethod.LOCAL,
     ) -> bool:
         """Make the system user, and the first admin when nobody is one yet.
 
         Args:
             password: the first admin's, good for one thing: changing it. None while
                 authentication is off: nobody could be told, so no admin is made yet.
-            admins: further admins as (user name, e-mail); they set a password by a reset. Made
-                only together with or after the first admin, who lets everybody else in.
+            admins: further admins as (user name, e-mail). Made only together with or after the
+                first admin, who lets everybody else in.
+            method: how the further admins sign in; local ones set a password by a reset.
 
         Returns:
             Whether the first admin was made just now.
@@ -65,41 +84,38 @@ class FirstAccounts:
             hold_security_epoch(connection)
             now = to_microseconds(self._clock.now_utc())
             if find_system_user(connection) is None:
-                self._insert_account(connection, SYSTEM_EMAIL, SYSTEM_NAME, SYSTEM, None, now)
+                system = _Account(SYSTEM_EMAIL, SYSTEM_NAME, SYSTEM)
+                self._insert_account(connection, system, now)
             is_first = hashed is not None and not has_admin(connection)
             if hashed is not None and is_first:
                 sealed = self._cipher.seal(hashed)
-                self._insert_account(
-                    connection, FIRST_ADMIN_EMAIL, FIRST_ADMIN_NAME, ADMIN, sealed, now
-                )
+                first = _Account(FIRST_ADMIN_EMAIL, FIRST_ADMIN_NAME, ADMIN, sealed_hash=sealed)
+                self._insert_account(connection, first, now)
             for username, email in admins if hashed is not None else ():
-                if taken_field(connection, email, username) is None:
-                    self._insert_account(connection, email, username, ADMIN, None, now)
+                # Once: somebody who was deleted later must not come back as an admin at a start.
+                is_new = note_first_admin(connection, email)
+                if is_new and taken_field(connection, email, username) is None:
+                    further = _Account(email, username, ADMIN, method)
+                    self._insert_account(connection, further, now)
             return is_first
 
         return await self._database.write(work)
 
-    def _insert_account(
-        self,
-        connection: Connection,
-        email: str,
-        username: str,
-        role: str,
-        sealed_hash: str | None,
-        now: int,
-    ) -> None:
+    def _insert_account(self, connection: Connection, account: _Account, now: int) -> None:
+        is_local = account.method == AuthMethod.LOCAL
         values = {
-            "email": email,
-            "username": username,
-            "auth_method": AuthMethod.LOCAL,
-            "password_hash": sealed_hash,
-            "password_needs_reset": role == ADMIN,
+            "email": account.email,
+            "username": account.username,
+            "auth_method": account.method,
+            "password_hash": account.sealed_hash,
+            "password_needs_reset": is_local and account.role == ADMIN,
             "active": True,
-            "is_system": role == SYSTEM,
+            "is_system": account.role == SYSTEM,
             "created_at": now,
             "updated_at": now,
         }
-        row_id = insert_user(connection, values, role)
-        target = Target("user", global_id(USER, row_id), username)
-        event = AuditEvent(EventName.USER_CREATED, target=target, after={"role": role})
+        row_id = insert_user(connection, values, account.role)
+        target = Target("user", global_id(USER, row_id), account.username)
+        after = {"role": account.role, "auth_method": account.method}
+        event = AuditEvent(EventName.USER_CREATED, target=target, after=after)
         self._audit.record(connection, event, Caller(SERVER))

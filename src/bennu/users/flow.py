@@ -42,6 +42,7 @@ from bennu.users.store import (
     count_active_admins,
     delete_user_row,
     end_sessions_of,
+    find_account,
     find_system_user,
     find_user,
     insert_user,
@@ -99,6 +100,15 @@ class Users:
         if found is None:
             raise NotFoundError("User not found")
         return found
+
+    async def find_account(self, text: str) -> User:
+        """Return the user of an e-mail address, a user name or a public id.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        row_id = row_id_of(text, USER)
+        return _found(await self._database.read(lambda c: find_account(c, text.strip(), row_id)))
 
     async def own_account(self, caller: Caller) -> User | None:
         """Return the account that a caller acts for, the system user for keys without a person."""

@@ -1,15 +1,17 @@
 """Rows of users and of what they may do."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, select, update
 
 from bennu.access import ADMIN, VIEWER
-from bennu.storage.schema import api_keys, credentials, grants, sessions, users
+from bennu.storage.schema import api_keys, credentials, grants, meta, sessions, users
 from bennu.users.model import User
 
 GLOBAL: Final = "global"
+_FIRST_ADMIN_PREFIX: Final = "first_admin:"
 _IS_GLOBAL_GRANT: Final = and_(
     grants.c.subject_kind == "user", grants.c.subject_id == users.c.id, grants.c.scope == GLOBAL
 )
@@ -48,6 +50,19 @@ def find_user_by_email(connection: Connection, email: str) -> User | None:
     """Return the user of an address in lower case."""
     row = connection.execute(_users().where(users.c.email == email)).first()
     return None if row is None else _user(row)
+
+
+def find_account(connection: Connection, text: str, row_id: int | None) -> User | None:
+    """Return the user of a row id, of an address in any case, or of a user name."""
+    for known in (
+        users.c.id == row_id,
+        users.c.email == text.lower(),
+        users.c.username == text,
+    ):
+        row = connection.execute(_users().where(known)).first()
+        if row is not None:
+            return _user(row)
+    return None
 
 
 def find_system_user(connection: Connection) -> User | None:
@@ -145,6 +160,18 @@ def has_admin(connection: Connection) -> bool:
     """Whether anybody was ever made an admin."""
     statement = select(grants.c.id).where(grants.c.role == ADMIN, grants.c.subject_kind == "user")
     return connection.execute(statement.limit(1)).first() is not None
+
+
+def note_first_admin(connection: Connection, email: str) -> bool:
+    """Remember that an admin named in the settings was made; False when that was done before.
+
+    Only a hash is kept, so that an erasure leaves no address behind.
+    """
+    name = _FIRST_ADMIN_PREFIX + hashlib.sha256(email.encode()).hexdigest()[:32]
+    if connection.execute(select(meta.c.name).where(meta.c.name == name)).first() is not None:
+        return False
+    connection.execute(insert(meta).values(name=name, value="made"))
+    return True
 
 
 def count_keys_of(connection: Connection, user_id: int) -> int:
