@@ -34,13 +34,18 @@ def global_id(kind: str, row_id: int) -> str:
 
 
 def parse_global_id(text: str) -> tuple[str, int] | None:
-    """Return (kind, row id) of a public identifier, or None when ``text`` is none."""
+    """Return (kind, row id) of a public identifier, or None when ``text`` is none.
+
+    Only the one form that ``global_id`` gives is one, so that a row has no second name.
+    """
     try:
         decoded = base64.b64decode(text.encode(), validate=True).decode("ascii")
     except (binascii.Error, UnicodeError, ValueError):
         return None
     match = _GLOBAL_ID.fullmatch(decoded)
-    return (match[1], int(match[2])) if match else None
+    if match is None or global_id(match[1], int(match[2])) != text:
+        return None
+    return match[1], int(match[2])
 
 
 def row_id_of(text: str, kind: str) -> int | None:
