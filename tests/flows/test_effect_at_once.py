@@ -29,11 +29,11 @@ EXPORT = {"content-type": "application/x-protobuf"}
 
 @dataclass
 class Subject:
-    """Somebody with a session and a key; a destroyed one is not used again."""
+    """Somebody with a session and a key; "" for one that was ended."""
 
     user_id: str
     email: str
-    session: str
+    session: str = ""
     key_id: str = ""
     key: str = ""
 
@@ -77,16 +77,24 @@ class TwoProcesses:
         body = {"user": {**user, "password": PASSWORD}, "send_welcome_email": False}
         made = self.admins[0].post("/v1/users", json=body)
         assert made.status_code == 201, made.text
-        return Subject(made.json()["data"]["id"], email, self.sign_in(email))
+        return Subject(made.json()["data"]["id"], email)
 
-    def sign_in(self, email: str) -> str:
+    def give(self, subject: Subject, which: str) -> str:
+        """Return a session or a key of somebody, a new one where there is none."""
+        if not subject.session and not getattr(subject, which):
+            self._sign_in(subject)
+        if not getattr(subject, which):
+            self._add_key(subject)
+        return str(getattr(subject, which))
+
+    def _sign_in(self, subject: Subject) -> None:
         client = self.callers[self.choose(2)]
-        answer = client.post("/auth/login", json={"email": email, "password": PASSWORD})
+        answer = client.post("/auth/login", json={"email": subject.email, "password": PASSWORD})
         assert answer.status_code == 204, answer.text
         client.cookies.clear()
-        return str(answer.cookies["phoenix-access-token"])
+        subject.session = answer.cookies["phoenix-access-token"]
 
-    def add_key(self, subject: Subject) -> None:
+    def _add_key(self, subject: Subject) -> None:
         headers = {"authorization": f"Bearer {subject.session}"}
         body = {"data": {"name": "key"}}
         made = self.callers[0].post("/v1/user/api_keys", json=body, headers=headers)
@@ -123,41 +131,54 @@ BELOW = (403, grpc.StatusCode.PERMISSION_DENIED) * 2
 GOOD = (200, grpc.StatusCode.OK) * 2
 
 
-@dataclass(frozen=True)
-class Change:
-    """One change of authority: what it does, to which credentials, and what is left of them."""
-
-    act: Callable[[TwoProcesses, Subject], None]
-    credentials: tuple[str, ...] = ("key", "session")
-    expected: tuple[Any, ...] = GONE
-    ends_account: bool = True
-
-
 def revoke(world: TwoProcesses, subject: Subject) -> None:
     world.act("DELETE", f"/v1/user/api_keys/{subject.key_id}")
+    subject.key = ""
 
 
 def demote(world: TwoProcesses, subject: Subject) -> None:
     world.act("PATCH", f"/v1/users/{subject.user_id}", json={"role": "VIEWER"})
+    subject.session = ""
+
+
+def promote(world: TwoProcesses, subject: Subject) -> None:
+    world.act("PATCH", f"/v1/users/{subject.user_id}", json={"role": "MEMBER"})
 
 
 def deactivate(world: TwoProcesses, subject: Subject) -> None:
     world.act("PATCH", f"/v1/users/{subject.user_id}", json={"active": False})
+    subject.session = ""
+
+
+def activate(world: TwoProcesses, subject: Subject) -> None:
+    world.act("PATCH", f"/v1/users/{subject.user_id}", json={"active": True})
 
 
 def sign_out(world: TwoProcesses, subject: Subject) -> None:
     world.act("POST", "/auth/logout", subject.session)
+    subject.session = ""
 
 
 def delete_user(world: TwoProcesses, subject: Subject) -> None:
     world.act("DELETE", f"/v1/users/{subject.user_id}")
+    subject.user_id = ""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of authority: what it takes from which credential, and what gives it back."""
+
+    act: Callable[[TwoProcesses, Subject], None]
+    credentials: tuple[str, ...] = ("key", "session")
+    expected: tuple[Any, ...] = GONE
+    undo: Callable[[TwoProcesses, Subject], None] | None = None
 
 
 CHANGES = (
-    Change(revoke, ("key",), ends_account=False),
-    Change(demote, ("key",), BELOW),
-    Change(deactivate),
-    Change(sign_out, ("session",), ends_account=False),
+    Change(revoke, ("key",)),
+    Change(demote, ("key",), BELOW, undo=promote),
+    Change(deactivate, undo=activate),
+    Change(sign_out, ("session",)),
     Change(delete_user),
 )
 
@@ -173,22 +194,18 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TwoProcess
 
 @pytest.mark.timeout(300)
 def test_each_of_a_hundred_changes_holds_for_the_very_next_request(world: TwoProcesses) -> None:
-    subject: Subject | None = None
+    subject = world.new_subject()
     seen = dict.fromkeys(CHANGES, 0)
     for turn in range(ROUNDS):
-        subject = subject or world.new_subject()
         change = CHANGES[world.choose(len(CHANGES))]
-        which = change.credentials[world.choose(len(change.credentials))]
-        if which == "key":
-            world.add_key(subject)
-        bearer = getattr(subject, which)
+        bearer = world.give(subject, change.credentials[world.choose(len(change.credentials))])
         # Each process has verified the credential and remembers it.
         assert world.outcomes(bearer) == GOOD
         change.act(world, subject)
         assert world.outcomes(bearer) == change.expected, f"{turn}: {change.act.__name__}"
         seen[change] += 1
-        if change.ends_account or change.expected != GONE:
-            subject = None
-        elif which == "session":
-            subject.session = world.sign_in(subject.email)
+        if change.undo is not None:
+            change.undo(world, subject)
+        if not subject.user_id:
+            subject = world.new_subject()
     assert min(seen.values()) > 5, seen

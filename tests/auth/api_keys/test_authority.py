@@ -33,6 +33,7 @@ KEY = ApiKey(
     username="ada",
     email="ada@example.com",
 )
+MACHINES = {PrincipalKind.USER_KEY, PrincipalKind.SYSTEM_KEY, PrincipalKind.CERTIFICATE}
 SERVICE = replace(KEY, kind=SYSTEM_KEYS, user_id=None)
 
 
@@ -66,7 +67,7 @@ def test_ids_name_the_kind() -> None:
 def test_keys_are_refused_and_others_are_not() -> None:
     for kind in PrincipalKind:
         caller = Caller(Principal(kind))
-        if kind in {PrincipalKind.USER_KEY, PrincipalKind.SYSTEM_KEY}:
+        if kind in MACHINES:
             with pytest.raises(DeniedError, match=r"^no keys$"):
                 refuse_keys(caller, "no keys")
         else:
