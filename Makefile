@@ -31,6 +31,7 @@ setup: $(VENV)/.runtime ## make .venv with the server; needs no Debian package
 
 setup-test: $(VENV)/.development $(VENV)/.sslyze tests/node/node_modules/.made ## add what the tests need, Debian packages included
 	bash tools/install_debian_packages.sh
+	bash tools/install_ldap.sh $(BIN)/python
 
 tests/node/node_modules/.made: tests/node/package-lock.json
 	cd tests/node && npm ci --no-audit --no-fund --silent

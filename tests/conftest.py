@@ -20,7 +20,29 @@ settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.register_profile("fresh", deadline=None, max_examples=1000)
 settings.load_profile("repeatable")
 
-pytest_plugins = ("peers.pki", "peers.postgres", "peers.mail", "peers.oidc")
+pytest_plugins = (
+    "peers.pki",
+    "peers.postgres",
+    "peers.mail",
+    "peers.oidc",
+    "peers.slapd",
+    "peers.samba",
+)
+
+
+#: Peers that cost seconds to start: one worker runs all tests of each, so that it starts once.
+COSTLY_PEERS = ("samba", "slapd")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a costly peer together."""
+    for item in items:
+        used = getattr(item, "fixturenames", ())
+        for peer in COSTLY_PEERS:
+            if peer in used:
+                item.add_marker(pytest.mark.xdist_group(peer))
+                break
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,8 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "PHOENIX_ADMIN_SECRET": "another-for-the-matrix-0123456789-abc",
     "PHOENIX_SQL_DATABASE_URL": "sqlite:///:memory:",
     "PHOENIX_DISABLE_RATE_LIMIT": "true",
+    "PHOENIX_LDAP_HOST": "127.0.0.1",
+    "PHOENIX_LDAP_USER_SEARCH_BASE_DNS": "DC=example,DC=com",
 }
 YES, OPEN, UNKNOWN, DENIED = "yes", "open", "401", "403"
 

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from bennu.access import SERVER, Caller, Principal
+from bennu.app_directory import wire_directory
 from bennu.app_providers import wire_providers
 from bennu.app_translations import (
     certificate_event,
@@ -125,6 +126,9 @@ class Application:
         self._sessions = Sessions(
             self._database, self._clock, self._entropy, self._cipher, self._audit, settings.auth
         )
+        self._directory = wire_directory(
+            settings, self._database, self._audit, self._sessions, self._lockout
+        )
         self._key_uses = LastUses(self._database, self._clock)
         self._activity = SessionActivity(self._database, self._clock, settings.auth)
         self._stored = StoredSettings(
@@ -191,6 +195,7 @@ class Application:
             *self._trace_routes(),
             *health_routes(self.readiness),
             *local_routes(local, reset, cookies, is_enabled=not settings.auth.basic_auth_disabled),
+            *self._directory.routes,
             *session_routes(sessions, cookies, providers.next_address),
             *providers.routes,
             *session_overview_routes(overview, cookies),
@@ -268,6 +273,7 @@ class Application:
             logger.warning("settings.warning", extra=fields)
         for text in exposed_file_warnings(self._settings):
             logger.warning("files.open_to_others", extra={"why": text})
+        self._directory.configured.start()
         await self._database.start()
         await migrate(self._database, self._settings.storage)
         await self._database.write(lambda c: verify_secret(c, self._cipher))
@@ -374,6 +380,7 @@ class Application:
                 await self._activity.write_uses(all_uses=True)
         finally:
             self._passwords.stop()
+            self._directory.configured.stop()
             await self._database.stop()
 
     # --- probes ----------------------------------------------------------------------------

@@ -200,6 +200,28 @@ class Lockout:
         now = to_microseconds(self._clock.now_utc())
         keep_known_address(connection, hashed, address, user_id, now)
 
+    async def take_back(self, account: str, caller: Caller) -> None:
+        """Undo what ``admit`` counted: nobody could look at the password, so none was guessed.
+
+        Args:
+            account: as it was given to ``admit``.
+            caller: who tried.
+        """
+        if not self._is_on:
+            return
+        hashed, address = _hash(await self._opened_key(), account), counted_address(caller.address)
+
+        def work(connection: Connection) -> None:
+            own = lock_failures(connection, hashed, address)
+            left = max(0, own.failures - 1)
+            until = own.blocked_until if left >= self._of_address.most else None
+            if not is_known_address(connection, hashed, address):
+                self._take_back(connection, hashed, 1)
+            kept = replace(own, failures=left, blocked_until=until)
+            write_failures(connection, hashed, address, kept)
+
+        await self._database.write(work)
+
     def _take_back(self, connection: Connection, account: str, failures: int) -> None:
         """Take failures back out of the count of the account; the rest was somebody else's."""
         found = lock_failures(connection, account, _EVERYWHERE)

@@ -46,3 +46,7 @@ class SignInGuard:
     def forgive(self, connection: Connection, account: str, caller: Caller, user_id: int) -> None:
         """Forget the failures of a sign-in that succeeded: see ``Lockout.forgive``."""
         self._lockout.forgive(connection, account, caller, user_id)
+
+    async def take_back(self, account: str, caller: Caller) -> None:
+        """Count an attempt as not made, as its password could not be looked at."""
+        await self._lockout.take_back(account, caller)

@@ -52,6 +52,7 @@ class LdapSettings:
         servers: tried in this order, at least one.
         tls_mode: ``starttls``, ``ldaps`` or ``none``.
         tls_verify: whether the certificate of the server is checked.
+        tls_client_key_password: for an encrypted key.
         bind_dn: of the service account; "" searches anonymously.
         bind_password: given with ``bind_dn``.
         user_search_base_dns: searched in this order, at least one.
@@ -72,6 +73,7 @@ class LdapSettings:
     tls_ca_cert_file: Path | None = None
     tls_client_cert_file: Path | None = None
     tls_client_key_file: Path | None = None
+    tls_client_key_password: Secret | None = None
     bind_dn: str = ""
     bind_password: Secret | None = None
     user_search_base_dns: tuple[str, ...] = ()
@@ -103,6 +105,7 @@ class LdapSettings:
             tls_ca_cert_file=env.file("PHOENIX_LDAP_TLS_CA_CERT_FILE"),
             tls_client_cert_file=env.file("PHOENIX_LDAP_TLS_CLIENT_CERT_FILE"),
             tls_client_key_file=env.file("PHOENIX_LDAP_TLS_CLIENT_KEY_FILE"),
+            tls_client_key_password=env.secret("PHOENIX_LDAP_TLS_CLIENT_KEY_FILE_PASSWORD"),
             bind_dn=env.text("PHOENIX_LDAP_BIND_DN"),
             bind_password=env.secret("PHOENIX_LDAP_BIND_PASSWORD"),
             user_search_base_dns=read_names(env, "PHOENIX_LDAP_USER_SEARCH_BASE_DNS"),

@@ -54,6 +54,13 @@ VARIABLES: Final = (
         "PHOENIX_LDAP_TLS_CLIENT_KEY_FILE", "file", "", "The private key of that certificate.", 89
     ),
     Variable(
+        "PHOENIX_LDAP_TLS_CLIENT_KEY_FILE_PASSWORD",
+        "text",
+        "",
+        "The password of that key, if it is encrypted.",
+        secret=True,
+    ),
+    Variable(
         "PHOENIX_LDAP_BIND_DN",
         "name",
         "",
