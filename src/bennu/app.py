@@ -49,9 +49,8 @@ from bennu.auth.sessions.routes import session_overview_routes, session_routes
 from bennu.auth.sign_in_guard import SignInGuard
 from bennu.encryption.cipher import Cipher
 from bennu.encryption.vault import Vault, verify_secret
+from bennu.front import Front
 from bennu.httpio.discovery import discovery_routes
-from bennu.httpio.dispatch import application_of
-from bennu.httpio.frame import RequestFrame
 from bennu.httpio.route import Route
 from bennu.kernel.clock import SystemClock
 from bennu.kernel.errors import AppError
@@ -61,6 +60,9 @@ from bennu.kernel.secret import Secret
 from bennu.kernel.tasks import BackgroundTasks, Repeated
 from bennu.mail import MailSettings, Outbox, SmtpTalker
 from bennu.monitoring.health import Readiness, health_routes
+from bennu.network.asgi import AsgiApp
+from bennu.network.client_address import ClientAddresses
+from bennu.network.connections import ConnectionBounds, Connections
 from bennu.network.form_tokens import FORM_TOKEN_PURPOSE, FormTokens
 from bennu.roles.flow import Roles
 from bennu.roles.routes import role_routes
@@ -141,6 +143,10 @@ class Application:
         self._outbox = Outbox(self._mail_server, SmtpTalker(self._clock, self._entropy).send)
         self._buffer = IngestBuffer(self._database, settings.traces, self._clock)
         self._form_tokens = FormTokens(self._entropy)
+        addresses = ClientAddresses(settings.network.trusted_proxies)
+        self.connections = Connections(
+            ConnectionBounds(per_address=settings.network.max_connections_per_address), addresses
+        )
         self.readiness = Readiness({"database": self._database_state, "queue": self._queue_state})
         authenticator = Authenticator(
             self._database,
@@ -151,7 +157,8 @@ class Application:
         )
         self._authenticator = authenticator if settings.auth.enabled else None
         self.routes = self._routes()
-        self.asgi = self._http_application()
+        self._front = Front(settings, self._clock, self._entropy, self._audit, addresses)
+        self.asgi = self._front.http_application(self.routes, self._note_denial, self._gated)
 
     def _routes(self) -> tuple[Route, ...]:
         """Build the flows and the one table of routes; what is asked most stands first."""
@@ -225,12 +232,11 @@ class Application:
         pages = Pages(assets, self._form_tokens, self._settings.network.root_path)
         return site_routes(pages, assets, flows)
 
-    def _http_application(self) -> RequestFrame:
-        inner = application_of(self.routes, self._note_denial)
+    def _gated(self, app: AsgiApp) -> AsgiApp:
+        """Put in front of an application what finds out who is calling."""
         cookies = SessionCookies(self._settings.auth)
-        gate = HttpGate(inner, self._authenticator, cookies.access_name, self._note_use)
-        renewal = SessionRenewal(gate, self._sessions, cookies)
-        return RequestFrame(renewal, self._clock, self._entropy, self._settings.network.root_url)
+        gate = HttpGate(app, self._authenticator, cookies.access_name, self._note_use)
+        return SessionRenewal(gate, self._sessions, cookies)
 
     def _note_use(self, principal: Principal, address: str) -> None:
         self._key_uses.note_use(principal, address)
@@ -253,11 +259,12 @@ class Application:
 
     def grpc_interceptors(self) -> Sequence[Any]:
         """Return what every call passes first."""
-        return (GrpcGate(self._authenticator, self._entropy, self._note_use),)
+        address_of = self._front.addresses.of_call
+        return (GrpcGate(self._authenticator, self._entropy, self._note_use, address_of),)
 
     def add_grpc_services(self, server: Any) -> None:  # noqa: ANN401 - grpc has no types
         """Add the services to a server that was not started yet."""
-        service = TraceService(self._buffer, CALLER_OF_CALL.get)
+        service = TraceService(self._buffer, CALLER_OF_CALL.get, self._front.admit_export)
         server.add_generic_rpc_handlers((service.handler(),))
 
     # --- life ------------------------------------------------------------------------------
@@ -381,6 +388,7 @@ class Application:
         finally:
             self._passwords.stop()
             self._directory.configured.stop()
+            await self._front.stop()
             await self._database.stop()
 
     # --- probes ----------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from bennu.app import Application
 from bennu.kernel.clock import SystemClock
 from bennu.kernel.errors import AppError
 from bennu.monitoring.probe_socket import ProbeSocket, probe_socket_path
+from bennu.network.connections import BoundedHttp
 from bennu.settings import Settings
 from bennu.tls.context import HANDSHAKE_SECONDS, SHUTDOWN_SECONDS
 from bennu.tls.grpc_credentials import GrpcCertificates
@@ -33,13 +35,20 @@ from bennu.tls.rotation import LiveCertificates
 logger: Final = logging.getLogger("bennu.serve")
 
 GRACE_SECONDS: Final = 6
+#: Longer than most proxies keep a connection: whoever opened it should choose when it ends.
+KEEP_ALIVE_SECONDS: Final = 75
 _BACKLOG: Final = 2048
+_MOST_DESCRIPTORS: Final = 65_536
 
 
 class StartError(AppError):
     """The server cannot start; the text names the variable and the reason."""
 
     code = "start"
+
+
+class _CertifiedHttp(CertificateProtocol, BoundedHttp):
+    """A bounded connection whose client has shown a certificate."""
 
 
 class _HttpServer(uvicorn.Server):
@@ -109,16 +118,17 @@ def _http_server(
     config = uvicorn.Config(
         application.asgi,
         loop="none",
-        http=CertificateProtocol if settings.tls.verify_client else "httptools",
+        http=application.connections.protocol_class(
+            _CertifiedHttp if settings.tls.verify_client else BoundedHttp
+        ),
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_keep_alive=30,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
-        h11_max_incomplete_event_size=65_536,
         root_path=settings.network.root_path,
         ssl_context_factory=None if context is None else lambda _config, _default: context,
     )
@@ -177,15 +187,16 @@ async def serve(settings: Settings) -> None:
     listener = listening_socket(settings.network.host, settings.network.port)
     path = probe_socket_path(settings.storage.working_dir, settings.network.port)
     probe = ProbeSocket(path, application.readiness.reasons)
-    watching: asyncio.Task[None] | None = None
+    watching: list[asyncio.Task[None]] = []
     try:
         await application.start()
         http = _http_server(application, settings, certificates)
         rpc = await _grpc_server(application, settings, certificates)
         running = asyncio.create_task(http.serve(sockets=[listener]))
         await probe.start()
+        watching.append(asyncio.create_task(application.connections.watch()))
         if certificates is not None:
-            watching = asyncio.create_task(certificates.watch())
+            watching.append(asyncio.create_task(certificates.watch()))
             loop.add_signal_handler(signal.SIGHUP, certificates.look_now)
         application.announce()
         gc.freeze()  # what is there now stays; collections need not walk it again
@@ -198,13 +209,22 @@ async def serve(settings: Settings) -> None:
         waiting.cancel()
     finally:
         listener.close()
-        if watching is not None:
-            watching.cancel()
+        for task in watching:
+            task.cancel()
         await probe.stop()
         await application.stop()
         logger.info("server.stopped")
 
 
+def raise_descriptor_limit() -> None:
+    """Use as many descriptors as the system allows: the usual 1,024 are soon held by idlers."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard, _MOST_DESCRIPTORS) if hard != resource.RLIM_INFINITY else _MOST_DESCRIPTORS
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def run_server(settings: Settings) -> None:
     """Run ``serve`` on uvloop until it ends."""
+    raise_descriptor_limit()
     uvloop.run(serve(settings))

@@ -16,6 +16,7 @@ from bennu.httpio.frame import user_agent_of
 from bennu.httpio.request import ADDRESS, CALLER, REFUSAL, REQUEST_ID
 from bennu.kernel.errors import AppError, DeniedError, MalformedError, UnauthenticatedError
 from bennu.kernel.ids import Entropy
+from bennu.network.client_address import ClientAddresses
 from bennu.tls.certificate import CertificateFacts
 from bennu.tls.identity import CERTIFICATE, client_certificate_of_pem
 
@@ -24,6 +25,8 @@ CALLER_OF_CALL: Final[ContextVar[Caller]] = ContextVar("caller_of_call")
 
 #: Told of every verified caller and its address, so that the last use of a key is known.
 UseListener = Callable[[Principal, str], None]
+#: Returns the client's address of gRPC's peer and metadata.
+AddressOfCall = Callable[[str, Iterable[tuple[str, str | bytes]]], str]
 Scope = MutableMapping[str, Any]
 AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -87,8 +90,10 @@ class GrpcGate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         authenticator: Authenticator | None,
         entropy: Entropy,
         on_use: UseListener | None = None,
+        address_of: AddressOfCall | None = None,
     ) -> None:
         self._authenticator, self._entropy, self._on_use = authenticator, entropy, on_use
+        self._address_of = address_of or ClientAddresses().of_call
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:  # noqa: ANN401
         """Let the call through with its caller, or answer UNAUTHENTICATED.
@@ -112,7 +117,7 @@ class GrpcGate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         metadata = context.invocation_metadata() or ()
         values = tuple(_text(value) for key, value in metadata if key == "authorization")
         agents = [_text(value) for key, value in metadata if key == "user-agent"]
-        address = _address(context.peer())
+        address = self._address_of(context.peer(), metadata)
         try:
             principal = await self._principal(values, context)
             if self._on_use is not None:
@@ -154,10 +159,3 @@ def _certificate_of(context: Any) -> CertificateFacts | None:  # noqa: ANN401 - 
     """Return the certificate that the client proved to hold, None when it was not asked for one."""
     pem = context.auth_context().get("x509_pem_cert")
     return client_certificate_of_pem(pem[0]) if pem else None
-
-
-def _address(peer: str) -> str:
-    """Return the IP address of gRPC's ``ipv4:1.2.3.4:5`` or ``ipv6:%5B::1%5D:5``."""
-    kind, _, rest = peer.partition(":")
-    host = rest.rpartition(":")[0].replace("%5B", "").replace("%5D", "")
-    return host.strip("[]") if kind in {"ipv4", "ipv6"} else ""

@@ -17,7 +17,7 @@ from starlette.routing import Route as Path
 from starlette.types import Receive, Scope, Send
 
 from bennu.access import Caller, Principal, PrincipalKind, require
-from bennu.httpio.request import CALLER, REFUSAL
+from bennu.httpio.request import BLOCKED, CALLER, REFUSAL
 from bennu.httpio.respond import error_answer, text_answer
 from bennu.httpio.route import Door, Route
 from bennu.kernel.errors import (
@@ -101,6 +101,8 @@ class PathEndpoint:
 
     async def _answer(self, route: Route, request: Request) -> Response:
         try:
+            if (blocked := request.scope.get(BLOCKED)) is not None:
+                raise blocked
             check_route(route, request.scope)
             _refuse_nul(request.scope)
             return await route.handler(request)

@@ -4,7 +4,8 @@ Spec: lines 252-255 (every request leaves a line), 226-239 (headers).
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,25 +22,59 @@ logger: Final = logging.getLogger("bennu.http")
 SERVER_VERSION: Final = "20.26.1"
 _VERSION_HEADER: Final = (b"x-phoenix-server-version", SERVER_VERSION.encode())
 _VERSIONED_PATHS: Final = ("/v1/", "/api/v1/", "/arize_phoenix_version")
-_EVERY_ANSWER: Final = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"same-origin"),
-    (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-)
 #: Probes ask every few seconds; their lines would bury the others.
 _QUIET_PATHS: Final = frozenset({"/healthz", "/readyz"})
 _USER_AGENT_LIMIT: Final = 512
+
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerHeaders:
+    """The headers of every answer, where the answer does not bring its own.
+
+    Args:
+        interface: of everything but pages.
+        page: of answers whose type is ``text/html``.
+        by_tls: further ones for clients that came by TLS.
+    """
+
+    interface: Headers = ()
+    page: Headers = ()
+    by_tls: Headers = ()
+
+
+def _peer_address(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameOptions:
+    """What the frame is told by the settings.
+
+    Args:
+        root_url: the public address, None when it is unknown.
+        headers: of every answer.
+        address_of: finds the client's address, and corrects the scheme in the scope.
+        on_answer: told of the status of every answer, None when nobody counts them.
+    """
+
+    root_url: str | None = None
+    headers: AnswerHeaders = AnswerHeaders()
+    address_of: Callable[[Scope], str] = _peer_address
+    on_answer: Callable[[int], None] | None = None
 
 
 class RequestFrame:
     """ASGI layer that frames a request; nothing an application raises gets past it."""
 
     def __init__(
-        self, app: ASGIApp, clock: Clock, entropy: Entropy, root_url: str | None = None
+        self, app: ASGIApp, clock: Clock, entropy: Entropy, options: FrameOptions | None = None
     ) -> None:
-        self._app, self._clock, self._entropy, self._root_url = app, clock, entropy, root_url
+        self._app, self._clock, self._entropy = app, clock, entropy
+        self._options = FrameOptions() if options is None else options
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application inside the frame."""
@@ -47,18 +82,20 @@ class RequestFrame:
             await self._app(scope, receive, send)
             return
         began = self._clock.monotonic_seconds()
-        client = scope.get("client")
-        scope[ADDRESS] = client[0] if client else ""
+        options = self._options
+        scope[ADDRESS] = options.address_of(scope)
         scope[REQUEST_ID] = self._entropy.bytes(8).hex()
-        scope["bennu.root_url"] = self._root_url
+        scope["bennu.root_url"] = options.root_url
         status: list[int] = []
-        framed = _with_headers(scope, send, status)
+        framed = _with_headers(scope, send, status, options.headers)
         try:
             await self._app(scope, receive, framed)
         except Exception:
             logger.exception("http.failed", extra={"request_id": scope[REQUEST_ID]})
             if not status:
                 await text_answer("Internal Server Error", 500)(scope, receive, framed)
+        if options.on_answer is not None:
+            options.on_answer(status[0] if status else 0)
         if scope["path"] not in _QUIET_PATHS and logger.isEnabledFor(logging.INFO):
             self._log(scope, status[0] if status else 0, began)
 
@@ -82,24 +119,36 @@ class RequestFrame:
 
 
 def _with_headers(
-    scope: Scope, send: Send, status: list[int]
+    scope: Scope, send: Send, status: list[int], headers: AnswerHeaders
 ) -> Callable[[Message], Awaitable[None]]:
     """Wrap ``send`` so that each answer carries the headers of every answer."""
-    versioned = scope["path"].startswith(_VERSIONED_PATHS)
 
     async def framed(message: Message) -> None:
         if message["type"] == "http.response.start":
             status.append(message["status"])
-            headers = list(message.get("headers", ()))
-            present = {name for name, _ in headers}
-            headers += [pair for pair in _EVERY_ANSWER if pair[0] not in present]
-            if versioned:
-                headers.append(_VERSION_HEADER)
-            headers.append((b"x-request-id", scope[REQUEST_ID].encode()))
-            message["headers"] = headers
+            message["headers"] = _completed(message.get("headers", ()), scope, headers)
         await send(message)
 
     return framed
+
+
+def _completed(
+    given: Iterable[tuple[bytes, bytes]], scope: Scope, headers: AnswerHeaders
+) -> list[tuple[bytes, bytes]]:
+    """Return the headers of an answer with those that it does not bring itself."""
+    completed = list(given)
+    names, is_page = set(), False
+    for name, value in completed:
+        names.add(name)
+        if name == b"content-type" and value.startswith(b"text/html"):
+            is_page = True
+    completed += [p for p in (headers.page if is_page else headers.interface) if p[0] not in names]
+    if scope["scheme"] == "https":
+        completed += headers.by_tls
+    if scope["path"].startswith(_VERSIONED_PATHS, len(scope.get("root_path", ""))):
+        completed.append(_VERSION_HEADER)
+    completed.append((b"x-request-id", scope[REQUEST_ID].encode()))
+    return completed
 
 
 def user_agent_of(scope: Scope) -> str:

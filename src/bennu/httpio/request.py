@@ -22,6 +22,8 @@ T = TypeVar("T")
 #: Keys under which the middlewares leave their results in the ASGI scope.
 CALLER: Final = "bennu.caller"
 REFUSAL: Final = "bennu.refusal"
+#: A refusal that was decided in front of the route, for the route to answer in its own way.
+BLOCKED: Final = "bennu.blocked"
 ADDRESS: Final = "bennu.address"
 REQUEST_ID: Final = "bennu.request_id"
 

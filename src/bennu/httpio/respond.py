@@ -59,6 +59,13 @@ def text_answer(
     return Response(text, status, headers=headers, media_type="text/plain")
 
 
+def page_answer(
+    html: str, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Answer with a page."""
+    return Response(html, status, headers=headers, media_type="text/html")
+
+
 def empty_answer(status: int = HTTPStatus.NO_CONTENT) -> Response:
     """Answer without a body."""
     return Response(status_code=status)

@@ -31,13 +31,14 @@ class Door(StrEnum):
 
 
 class Limit(StrEnum):
-    """The rate-limit class of a route; the numbers stand in network/settings.py."""
+    """The rate-limit class of a route; the numbers stand in network/rate_rules.py."""
 
     NONE = "none"
     API = "api"
     SIGN_IN = "sign_in"
     SIGN_IN_CALLBACK = "sign_in_callback"
-    PASSWORD_RESET = "password_reset"  # noqa: S105 - the name of a class, not a secret
+    PASSWORD_RESET = "password_reset"  # noqa: S105 - asking for a mail; the name of a class
+    PASSWORD_RESET_USE = "password_reset_use"  # noqa: S105 - using what was mailed
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,12 @@ VARIABLES: Final = (
         secret=True,
     ),
     Variable(
+        "PHOENIX_MAX_CONNECTIONS_PER_ADDRESS",
+        "whole number",
+        "1000",
+        "HTTP connections that one address (IPv6: one /64) may have open; trusted proxies any.",
+    ),
+    Variable(
         "PHOENIX_EGRESS_ALLOWED_HOSTS",
         "comma list of host names or networks",
         "",
@@ -115,9 +121,11 @@ _HOST_PATTERN: Final = re.compile(
     r"(\*|(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*))(:[0-9]{1,5})?|\[?[0-9A-Fa-f:.]+\]?"
 )
 _ROOT_PATH: Final = re.compile(r"(/[A-Za-z0-9._~%-]+)*")
-_RATE_RULE: Final = re.compile(
-    r"([A-Z]+[ \t]+)?/[^\s=]*[ \t]*=[ \t]*[1-9][0-9]{0,8}[ \t]*/[ \t]*"
-    r"([0-9]+[ \t]*)?(second|minute|hour|day)s?([ \t]+per[ \t]+(ip|key|user))?"
+#: One rule of PHOENIX_RATE_LIMITS; what it means stands in ``rate_rules``.
+RATE_RULE: Final = re.compile(
+    r"(?:(?P<method>[A-Z]+)[ \t]+)?(?P<path>/[A-Za-z0-9._~%/{}*:@-]*)[ \t]*=[ \t]*"
+    r"(?P<count>[1-9][0-9]{0,8})[ \t]*/[ \t]*(?:(?P<units>[1-9][0-9]{0,4})[ \t]*)?"
+    r"(?P<unit>second|minute|hour|day)s?(?:[ \t]+per[ \t]+(?P<per>ip|key|user))?"
 )
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 #: What Kubernetes puts into the environment beside a service that is called "phoenix".
@@ -157,6 +165,7 @@ class NetworkSettings:
     rate_limit_enabled: bool = True
     rate_limits: str = ""
     rate_limit_storage_url: Secret | None = None
+    max_connections_per_address: int = 1_000
     egress_allowed_hosts: tuple[str, ...] = ()
     allow_external_resources: bool = True
     https_proxy: Secret | None = None
@@ -193,6 +202,9 @@ class NetworkSettings:
             rate_limit_enabled=not env.flag("PHOENIX_DISABLE_RATE_LIMIT", default=False),
             rate_limits=_read_rate_limits(env),
             rate_limit_storage_url=_read_storage_url(env),
+            max_connections_per_address=env.whole(
+                "PHOENIX_MAX_CONNECTIONS_PER_ADDRESS", 1_000, 1, 1_000_000
+            ),
             egress_allowed_hosts=_read_hosts(env, "PHOENIX_EGRESS_ALLOWED_HOSTS"),
             allow_external_resources=env.flag("PHOENIX_ALLOW_EXTERNAL_RESOURCES", default=True),
             https_proxy=_read_proxy(env),
@@ -305,7 +317,7 @@ def _read_networks(env: Env, name: str) -> tuple[str, ...]:
 def _read_rate_limits(env: Env) -> str:
     rules = env.text("PHOENIX_RATE_LIMITS")
     for rule in env.items("PHOENIX_RATE_LIMITS", ";"):
-        if _RATE_RULE.fullmatch(rule) is None:
+        if RATE_RULE.fullmatch(rule) is None:
             env.refuse(
                 "PHOENIX_RATE_LIMITS",
                 "rules such as `POST /v1/traces = 2000/second per key`, split by semicolons",

@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from bennu.access import Principal, PrincipalKind
 from bennu.auth.sessions.routes import caller_or_stranger
 from bennu.httpio.dispatch import refusal_answer
-from bennu.httpio.respond import status_of
+from bennu.httpio.respond import page_answer, status_of
 from bennu.httpio.route import Route
 from bennu.kernel.errors import (
     AppError,
@@ -33,11 +33,6 @@ from bennu.web.shell import Shell, navigation_for, theme_of
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 _SIGN_IN: Final = "/login"
 _CHANGE_PASSWORD: Final = "/account/password"  # noqa: S105 - an address
-#: Only what the server itself serves, no inline script or style, in nobody's frame.
-PAGE_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 #: What an error page says; the words of the error itself follow.
 _HEADLINES: Final = {
     403: "You may not do this",
@@ -97,8 +92,7 @@ class Pages:
         notice = NOTICES.get(request.query_params.get("done", ""), "")
         given = {"errors": {}, **values}
         text = self._templates.get_template(template).render(shell=shell, notice=notice, **given)
-        headers = {"content-security-policy": PAGE_POLICY}
-        return Response(text, status, headers=headers, media_type="text/html")
+        return page_answer(text, status)
 
     def go(self, path: str, **query: object) -> Response:
         """Lead on after a form, so that a reload repeats nothing; ``done`` names a notice."""

@@ -9,7 +9,7 @@ Source: OTLP 1.x, "OTLP/gRPC Response"; google.rpc.RetryInfo; data-plane contrac
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from math import ceil
 from typing import Any, Final
@@ -102,11 +102,18 @@ class TraceService:
     Args:
         buffer: takes the spans.
         caller_of_call: tells who makes the call that is being handled; the gate found it out.
+        admit: raises TooManyError where the caller exceeds a rate limit; None for no limits.
     """
 
-    def __init__(self, buffer: IngestBuffer, caller_of_call: Callable[[], Caller]) -> None:
+    def __init__(
+        self,
+        buffer: IngestBuffer,
+        caller_of_call: Callable[[], Caller],
+        admit: Callable[[Caller], Awaitable[None]] | None = None,
+    ) -> None:
         self._buffer = buffer
         self._caller_of_call = caller_of_call
+        self._admit = admit
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return what a gRPC server takes with ``add_generic_rpc_handlers``."""
@@ -131,11 +138,14 @@ class TraceService:
         raise AssertionError("an aborted call does not come here")
 
     async def _store(self, request: bytes) -> bytes:
+        caller = self._caller_of_call()
+        if self._admit is not None:
+            await self._admit(caller)
         if not request:
             return b""
         with self._buffer.reserve() as room:
             room.grow(len(request))
             decoded = await self._buffer.take_export(
-                room, partial(decode_protobuf, request, None), self._caller_of_call(), _FORM
+                room, partial(decode_protobuf, request, None), caller, _FORM
             )
         return protobuf_acknowledgement(decoded)
