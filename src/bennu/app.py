@@ -21,7 +21,6 @@ from bennu.app_translations import (
     settings_of_the_environment,
     sign_in_of_named_admins,
 )
-from bennu.audit.events import AuditEvent, EventName, Outcome, Target
 from bennu.audit.log import AuditLog
 from bennu.audit.pruning import AuditPruning
 from bennu.audit.routes import audit_routes
@@ -158,7 +157,7 @@ class Application:
         self._authenticator = authenticator if settings.auth.enabled else None
         self.routes = self._routes()
         self._front = Front(settings, self._clock, self._entropy, self._audit, addresses)
-        self.asgi = self._front.http_application(self.routes, self._note_denial, self._gated)
+        self.asgi = self._front.http_application(self.routes, self._gated)
 
     def _routes(self) -> tuple[Route, ...]:
         """Build the flows and the one table of routes; what is asked most stands first."""
@@ -249,11 +248,6 @@ class Application:
             UnavailableError: it cannot be recorded now.
         """
         await self._audit.note(certificate_event(change), Caller(SERVER))
-
-    async def _note_denial(self, caller: Caller, route: Route, error: AppError) -> None:
-        target = Target("route", f"{route.method} {route.path}")
-        event = AuditEvent(EventName.DENIED, Outcome.DENIED, error.detail, target)
-        await self._audit.note(event, caller)
 
     # --- gRPC ------------------------------------------------------------------------------
 

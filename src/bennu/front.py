@@ -15,7 +15,7 @@ from bennu.access import Caller
 from bennu.audit.events import AuditEvent, EventName, Outcome, Target
 from bennu.audit.log import AuditLog
 from bennu.auth.sessions.cookies import SessionCookies
-from bennu.httpio.dispatch import DenialListener, application_of
+from bennu.httpio.dispatch import application_of
 from bennu.httpio.frame import FrameOptions, RequestFrame
 from bennu.httpio.request import CALLER
 from bennu.httpio.route import Route
@@ -76,21 +76,19 @@ class Front:
     def http_application(
         self,
         routes: Sequence[Route],
-        on_denied: DenialListener,
         gated: Callable[[AsgiApp], AsgiApp],
     ) -> RequestFrame:
         """Put the layers in front of the routes.
 
         Args:
             routes: the table.
-            on_denied: told of refusals for lack of a permission.
             gated: puts in front of an application what finds out who is calling.
 
         Raises:
             AppError: a rule of the rate limits meets no route.
         """
         network, cookies = self._settings.network, self._session_cookies()
-        app: AsgiApp = application_of(routes, on_denied)
+        app: AsgiApp = application_of(routes, self._note_denial)
         if network.rate_limit_enabled:
             self._limits = self._limits_over(routes)
             app = RateLimitLayer(app, self._limits, pages_that_refuse_themselves(routes))
@@ -135,6 +133,11 @@ class Front:
             headers=answer_headers(is_https=is_https),
             address_of=self.addresses.of_request,
         )
+
+    async def _note_denial(self, caller: Caller, route: Route, error: AppError) -> None:
+        target = Target("route", f"{route.method} {route.path}")
+        event = AuditEvent(EventName.DENIED, Outcome.DENIED, error.detail, target)
+        await self._audit.note(event, caller)
 
     async def _note_exceeded(self, limit: RateLimit, caller: Caller, door: str) -> None:
         kind = "route" if door == "http" else "rpc"
