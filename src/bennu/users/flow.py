@@ -137,12 +137,14 @@ class Users:
         username = clean_username(new.username, "body", "user", "username")
         hashed = None
         if new.auth_method == AuthMethod.LOCAL and new.password is not None:
-            self._passwords.check_new(new.password, email, username)
+            self._passwords.check_new(
+                new.password, email, username, loc=("body", "user", "password")
+            )
             hashed = await self._passwords.hash(new.password)
 
         def work(connection: Connection) -> User:
             hold_security_epoch(connection)
-            role = self._role_for(connection, caller, new.role)
+            role = self._role_for(connection, caller, new.role, ("body", "user", "role"))
             taken = taken_field(connection, email, username)
             if taken is not None:
                 raise ConflictError(f"{taken.capitalize()} already exists")
@@ -330,14 +332,18 @@ class Users:
 
         await self._database.write(work)
 
-    def _role_for(self, connection: Connection, caller: Caller, role: str) -> str:
+    def _role_for(
+        self,
+        connection: Connection,
+        caller: Caller,
+        role: str,
+        loc: tuple[str, ...] = ("body", "role"),
+    ) -> str:
         """Return the role's own spelling if it exists and is not above the caller."""
         name = role_name_of(connection, role)
         permissions = None if name is None else permissions_of_role(connection, name)
         if name is None or permissions is None or name == SYSTEM:
-            raise SchemaError(
-                FieldProblem(("body", "role"), "Input should be ADMIN, MEMBER, VIEWER or a role")
-            )
+            raise SchemaError(FieldProblem(loc, "Input should be ADMIN, MEMBER, VIEWER or a role"))
         if not permissions <= caller.principal.permissions:
             raise DeniedError("Nobody gives a role above their own", detail=Permission.USERS_MANAGE)
         return name

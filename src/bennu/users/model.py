@@ -72,7 +72,9 @@ class UserChange:
 class PasswordKeeper(Protocol):
     """What users need of passwords: rules, hashing and checking."""
 
-    def check_new(self, password: Secret, *words: str) -> None:
+    def check_new(
+        self, password: Secret, *words: str, loc: tuple[str, ...] = ("body", "password")
+    ) -> None:
         """Refuse a password that breaks a rule, or is one of the words of its owner."""
 
     async def hash(self, password: Secret) -> str:

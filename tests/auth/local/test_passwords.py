@@ -1,15 +1,19 @@
 """Rules and hashing of passwords."""
 
+import asyncio
 import hashlib
+import re
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
+from argon2 import PasswordHasher
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bennu.auth.local.passwords import Passwords, common_passwords
+from bennu.auth.local.passwords import MOST_WAITING, Passwords, common_passwords
 from bennu.auth.settings import AuthSettings
-from bennu.kernel.errors import SchemaError
+from bennu.kernel.errors import SchemaError, UnavailableError
 from bennu.kernel.secret import Secret
 
 COMMON = common_passwords()
@@ -30,6 +34,9 @@ def test_the_list_of_common_passwords_is_long_enough() -> None:
         "short",
         "password1234",
         "Password1234!",
+        "1qaz2wsx1qaz2wsx",
+        "!!1qaz2wsx!!!!",
+        "P@ssw0rd2026!",
         "qwertyuiop12",
         "aaaaaaaaaaaaaaa",
         "admin@localhost",
@@ -92,4 +99,72 @@ def test_any_text_is_taken_or_refused_by_the_rules_own_error(text: str) -> None:
     passwords = Passwords(AuthSettings(), COMMON)
     with suppress(SchemaError):
         passwords.check_new(Secret(text), text)
+    passwords.stop()
+
+
+async def test_a_hash_with_weaker_parameters_is_outdated(passwords: Passwords) -> None:
+    older = PasswordHasher(1, 8192, 1).hash("correct horse battery")
+    assert passwords.is_outdated(older)
+    assert await passwords.matches(Secret("correct horse battery"), older)
+
+
+@pytest.mark.parametrize(("minimum", "text"), [(8, "kz4-qm9x"), (20, "kz4-qm9x-kz4-qm9x-!!")])
+def test_the_shortest_password_is_a_setting(minimum: int, text: str) -> None:
+    passwords = Passwords(AuthSettings(password_min_length=minimum), COMMON)
+    passwords.check_new(Secret(text))
+    with pytest.raises(SchemaError, match=f"at least {minimum} characters"):
+        passwords.check_new(Secret(text[:-1]))
+
+
+def test_a_refusal_names_the_field_that_it_is_given(passwords: Passwords) -> None:
+    with pytest.raises(SchemaError) as refused:
+        passwords.check_new(Secret("short"), loc=("body", "user", "password"))
+    assert refused.value.problems[0].loc == ("body", "user", "password")
+
+
+@pytest.mark.parametrize(
+    "missing", ["correct horse 7 battery!", "CORRECT HORSE 7!", "Correct horse!"]
+)
+def test_the_strong_policy_misses_any_one_kind(missing: str) -> None:
+    strict = Passwords(AuthSettings(strong_password_policy=True, password_min_length=8), COMMON)
+    with pytest.raises(SchemaError, match="digit, a lowercase and an uppercase"):
+        strict.check_new(Secret(missing))
+
+
+@given(
+    st.sampled_from(sorted(w for w in COMMON if len(w) > 5 and re.search("[a-z]", w))),
+    st.sampled_from([str, str.upper, str.capitalize, str.title]),
+    st.text("0123456789!@#$%^&*()_+-.,;:?= ", max_size=8),
+    st.text("0123456789!@#$%^&*()_+-.,;:?= ", max_size=8),
+    st.integers(1, 3),
+)
+def test_no_simple_variation_of_a_common_password_is_taken(
+    word: str, case: Callable[[str], str], before: str, after: str, times: int
+) -> None:
+    passwords = Passwords(AuthSettings(password_min_length=8), COMMON)
+    with pytest.raises(SchemaError):
+        passwords.check_new(Secret(before + case(word) * times + after))
+    passwords.stop()
+
+
+@pytest.mark.parametrize("text", ["\ud800 lone surrogate", "from a byte \udcff of the shell"])
+async def test_text_that_cannot_be_written_down_is_no_password(
+    passwords: Passwords, text: str
+) -> None:
+    with pytest.raises(SchemaError):
+        passwords.check_new(Secret(text))
+    known = await passwords.hash(Secret("correct horse battery"))
+    assert not await passwords.matches(Secret(text), known)
+
+
+async def test_the_line_in_front_of_the_threads_is_bounded() -> None:
+    passwords = Passwords(AuthSettings(), frozenset())
+    known = PasswordHasher(1, 8, 1).hash("x")
+    tries = [passwords.matches(Secret("x"), known) for _ in range(MOST_WAITING + 50)]
+    done = await asyncio.gather(*tries, return_exceptions=True)
+    refused = [one for one in done if isinstance(one, UnavailableError)]
+    assert len(refused) == 50
+    assert refused[0].retry_after_seconds
+    assert done.count(True) == MOST_WAITING
+    assert await passwords.matches(Secret("x"), known)
     passwords.stop()
