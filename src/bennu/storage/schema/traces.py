@@ -19,6 +19,7 @@ from sqlalchemy import (
 from bennu.storage.schema.columns import PERSONAL, ROW_ID, metadata, row_id, time_at
 
 _ROOT: Final = text("parent_id IS NULL")
+_FILTERED: Final = ("span_kind", "status_code", "parent_id", "name")
 _HAS_ERRORS: Final = text("error_count > 0")
 
 projects = Table(
@@ -66,13 +67,16 @@ traces = Table(
     Column("prompt_tokens", BigInteger, nullable=False),
     Column("completion_tokens", BigInteger, nullable=False),
     UniqueConstraint("trace_id", "project_id"),
-    Index("ix_traces_project_start", "project_id", "start_ns", "id"),
-    Index("ix_traces_project_latency", "project_id", "latency_ns", "id"),
+    # As with spans below: what a list may ask for besides stands in the index.
+    Index("ix_traces_project_start", "project_id", "start_ns", "id", "latency_ns", "error_count"),
+    Index("ix_traces_project_latency", "project_id", "latency_ns", "id", "start_ns", "error_count"),
     Index(
         "ix_traces_project_errors",
         "project_id",
         "start_ns",
         "id",
+        "latency_ns",
+        "error_count",
         sqlite_where=_HAS_ERRORS,
         postgresql_where=_HAS_ERRORS,
     ),
@@ -107,12 +111,21 @@ spans = Table(
     Column("attributes", LargeBinary, nullable=False, info=PERSONAL),
     Column("events", LargeBinary, nullable=False, info=PERSONAL),
     UniqueConstraint("span_id", "project_id"),
-    Index("ix_spans_project_start", "project_id", "start_ns"),
-    Index("ix_spans_project_row", "project_id", "id"),
-    Index("ix_spans_project_name", "project_id", "name", "id"),
-    Index("ix_spans_project_kind", "project_id", "span_kind", "id"),
-    Index("ix_spans_project_status", "project_id", "status_code", "id"),
-    Index("ix_spans_project_roots", "project_id", "id", sqlite_where=_ROOT, postgresql_where=_ROOT),
+    # Behind the columns that find rows and give the order stand those that a list may ask for
+    # besides, so that rows that do not match are passed over without being read.
+    Index("ix_spans_project_start", "project_id", "start_ns", "id", *_FILTERED),
+    Index("ix_spans_project_row", "project_id", "id", "start_ns"),
+    Index("ix_spans_project_name", "project_id", "name", "id", *_FILTERED[:-1], "start_ns"),
+    Index("ix_spans_project_kind", "project_id", "span_kind", "id", "status_code", "start_ns"),
+    Index("ix_spans_project_status", "project_id", "status_code", "id", "start_ns"),
+    Index(
+        "ix_spans_project_roots",
+        "project_id",
+        "id",
+        "start_ns",
+        sqlite_where=_ROOT,
+        postgresql_where=_ROOT,
+    ),
     Index("ix_spans_trace_parent", "trace_row", "parent_id"),
     sqlite_autoincrement=True,
 )

@@ -167,8 +167,8 @@ def _facets(wanted: SpanFilter, order: SpanOrder) -> list[Facet]:
     by_row = not order.by_start
     texts: tuple[tuple[ColumnElement[str], tuple[str, ...] | None], ...] = (
         (spans.c.name, wanted.names),
-        (spans.c.status_code, wanted.status_codes),
         (spans.c.span_kind, wanted.span_kinds),
+        (spans.c.status_code, wanted.status_codes),
     )
     facets = [
         value_facet(column, values, gives_order=by_row)

@@ -61,12 +61,23 @@ def page_of_traces(
     row: ColumnElement[int] = traces.c.id
     if not plan.is_walk:
         value, row = hidden_number(value), hidden_number(row)
-    statement = select(*_COLUMNS).where(*conditions)
+    # Rows first, by the index alone; then what they hold.
+    statement = select(traces.c.id).where(*conditions)
     if start is not None:
         statement = statement.where(_from_position(value, row, order, start))
     keys = (key.asc() if order.ascending else key.desc() for key in (value, row))
-    found = connection.execute(statement.order_by(*keys).limit(limit))
-    return [StoredTrace(*trace) for trace in found]
+    rows = connection.execute(statement.order_by(*keys).limit(limit)).scalars().all()
+    return _traces_in_rows(connection, rows)
+
+
+def _traces_in_rows(connection: Connection, trace_rows: Sequence[int]) -> list[StoredTrace]:
+    found: dict[int, StoredTrace] = {}
+    for begin in range(0, len(trace_rows), _LOOKUP_SIZE):
+        part = trace_rows[begin : begin + _LOOKUP_SIZE]
+        for row in connection.execute(select(*_COLUMNS).where(traces.c.id.in_(part))):
+            trace = StoredTrace(*row)
+            found[trace.row_id] = trace
+    return [found[row] for row in trace_rows]
 
 
 def _plan(connection: Connection, project_row: int, wanted: TraceFilter, order: TraceOrder) -> Plan:
@@ -154,6 +165,11 @@ def rows_of_sessions(
     """Return the rows of a project's sessions that are named by session id or by public id."""
     rows = [row for text in identifiers if (row := row_id_of(text, SESSION_KIND)) is not None]
     ids = [text for text in identifiers if "\x00" not in text]
-    named = or_(trace_sessions.c.id.in_(rows), trace_sessions.c.session_id.in_(ids))
-    statement = select(trace_sessions.c.id).where(trace_sessions.c.project_id == project_row, named)
-    return list(connection.execute(statement).scalars())
+    found: set[int] = set()
+    # Two queries: for one with OR SQLite uses neither index.
+    for named in (trace_sessions.c.id.in_(rows), trace_sessions.c.session_id.in_(ids)):
+        statement = select(trace_sessions.c.id).where(
+            trace_sessions.c.project_id == project_row, named
+        )
+        found.update(connection.execute(statement).scalars())
+    return sorted(found)
