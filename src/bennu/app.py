@@ -74,6 +74,12 @@ from bennu.stored_settings.flow import StoredSettings
 from bennu.stored_settings.routes import stored_settings_routes
 from bennu.tls.identity import CertificateAccounts
 from bennu.tls.rotation import CertificateChange
+from bennu.traces.absent.routes import absent_routes
+from bennu.traces.annotation_configs.flow import AnnotationConfigs
+from bennu.traces.annotation_configs.routes import annotation_config_routes
+from bennu.traces.annotations.flow import Annotations
+from bennu.traces.annotations.routes import annotation_routes
+from bennu.traces.annotations.settling import WaitingAnnotations
 from bennu.traces.ingest.buffer import IngestBuffer
 from bennu.traces.ingest.grpc_service import TraceService
 from bennu.traces.ingest.routes import export_routes
@@ -113,6 +119,7 @@ class Application:
         self._settings = settings
         self._clock, self._entropy = SystemClock(), SystemEntropy()
         self._database = Database(settings.storage, self._clock)
+        self._waiting = WaitingAnnotations(self._database, self._clock)
         self._tasks: BackgroundTasks | None = None
         self._first_password: Secret | None = None
         self._cipher = Cipher(key_source_of(settings, self._entropy).key_material().keyring())
@@ -215,7 +222,7 @@ class Application:
         )
 
     def _trace_routes(self) -> tuple[Route, ...]:
-        """Build everything around traces: projects, spans, traces, sessions."""
+        """Build everything around traces, from projects to annotations."""
         settings, database, audit = self._settings.traces, self._database, self._audit
         return (
             *export_routes(self._buffer, settings),
@@ -223,6 +230,9 @@ class Application:
             *span_routes(Spans(database, audit, self._buffer.take_new_spans), settings),
             *trace_routes(Traces(database, audit)),
             *trace_session_routes(TraceSessions(database, audit)),
+            *annotation_routes(Annotations(database, self._clock, self._entropy, audit)),
+            *annotation_config_routes(AnnotationConfigs(database, self._clock, audit)),
+            *absent_routes(),
         )
 
     def _site_routes(self, flows: SiteFlows) -> tuple[Route, ...]:
@@ -314,6 +324,7 @@ class Application:
         hourly, first = SWEEP_SECONDS, _FIRST_SWEEP_SECONDS
         return (
             Repeated("audit.folding", audit.flush_folded, tick, tick),
+            Repeated("annotations.waiting", self._waiting.settle, tick, tick),
             Repeated("audit.pruning", pruning.prune_old_records, hourly, first),
             Repeated("audit.checkpoint", audit.keep_checkpoint, hourly, first),
             Repeated("auth.sessions", self._sessions.sweep_expired_sessions, hourly, first),

@@ -73,6 +73,11 @@ def unwritable(tmp_path: Any) -> Iterator[tuple[StartedServer, httpx.Client, dic
             "attributes": {"session.id": "s"},
         }
         assert admin.post("/v1/projects/p/spans", json={"data": [span]}).status_code == 202
+        said = {"name": "n", "annotator_kind": "CODE", "span_id": "b" * 16}
+        path = "/v1/span_annotations?sync=true"
+        assert admin.post(path, json={"data": [said]}).status_code == 200
+        config = {"name": "c", "type": "FREEFORM"}
+        assert admin.post("/v1/annotation_configs", json=config).status_code == 200
         database = sqlite3.connect(tmp_path / "work" / "bennu.db", timeout=10)
         database.execute(
             "CREATE TRIGGER no_more BEFORE INSERT ON audit_events "
@@ -88,6 +93,8 @@ def state_of(server: StartedServer) -> dict[str, Any]:
     with server.client(ADMIN_SECRET) as client:
         paths = ("/v1/users", "/v1/projects", "/v1/users/api_keys", "/v1/system/api_keys")
         paths += ("/v1/settings/smtp", "/v1/settings/oauth2_providers", "/v1/projects/p/spans")
+        paths += ("/v1/projects/p/span_annotations?span_ids=" + "b" * 16, "/v1/annotation_configs")
+        paths += ("/v1/projects/p/annotation_configs",)
         return {path: client.get(path).text for path in paths}
 
 
@@ -111,6 +118,12 @@ def test_without_its_record_no_change_happens(
         ("POST", "/v1/sessions/delete", {"session_identifiers": ["s"]}),
         ("DELETE", "/v1/projects/p/traces?start_time=2000-01-01&end_time=2100-01-01", None),
         ("POST", "/v1/traces/transfer", transfer),
+        ("DELETE", "/v1/projects/p/span_annotations?delete_all=true", None),
+        ("POST", "/v1/annotation_configs", {"name": "d", "type": "FREEFORM"}),
+        ("PUT", "/v1/annotation_configs/c", {"name": "d", "type": "FREEFORM"}),
+        ("DELETE", "/v1/annotation_configs/c", None),
+        ("PUT", "/v1/projects/p/annotation_configs/c", None),
+        ("PUT", "/v1/projects/p/annotation_configs", {"annotation_config_ids": ["c"]}),
         ("POST", "/v1/user/api_keys", {"data": {"name": "q"}}),
         ("POST", "/v1/system/api_keys", {"data": {"name": "q"}}),
         ("DELETE", f"/v1/user/api_keys/{ids['key']}", None),

@@ -17,6 +17,11 @@ from bennu.httpio.request import CALLER
 from bennu.httpio.route import Route
 from bennu.kernel.ids import SystemEntropy
 from bennu.storage.database import Database
+from bennu.traces.absent.routes import absent_routes
+from bennu.traces.annotation_configs.flow import AnnotationConfigs
+from bennu.traces.annotation_configs.routes import annotation_config_routes
+from bennu.traces.annotations.flow import Annotations
+from bennu.traces.annotations.routes import annotation_routes
 from bennu.traces.ingest.buffer import IngestBuffer
 from bennu.traces.ingest.routes import export_routes
 from bennu.traces.projects.flow import Projects
@@ -85,6 +90,9 @@ async def door(
         *export_routes(buffer, traces_settings),
         *trace_routes(Traces(database, audit)),
         *trace_session_routes(TraceSessions(database, audit)),
+        *annotation_routes(Annotations(database, clock, SystemEntropy(), audit)),
+        *annotation_config_routes(AnnotationConfigs(database, clock, audit)),
+        *absent_routes(),
     )
     return Door(routes, buffer)
 

@@ -58,6 +58,11 @@ class EventName(StrEnum):
     TRACE_TRANSFERRED = "trace.transferred"
     SPAN_DELETED = "span.deleted"
     SESSION_DELETED = "session.deleted"
+    ANNOTATION_DELETED = "annotation.deleted"
+    ANNOTATION_CONFIG_CREATED = "annotation_config.created"
+    ANNOTATION_CONFIG_CHANGED = "annotation_config.changed"
+    ANNOTATION_CONFIG_DELETED = "annotation_config.deleted"
+    ANNOTATION_CONFIG_ASSIGNED = "annotation_config.assigned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,7 @@ _USER_FIELDS: Final = (
 _KEY_FIELDS: Final = "kind role permissions projects expires_at overlap_minutes"
 _ROLE_FIELDS: Final = "name description permissions"
 _PROJECT_FIELDS: Final = "name description retention_policy_id traces spans"
+_CONFIG_FIELDS: Final = "name type"
 _SWEEP_FIELDS: Final = "cutoff_utc deleted projects policy max_days max_count cron name"
 _PRIVACY_FIELDS: Final = "subject counts job_id dry_run kept"
 
@@ -142,6 +148,11 @@ EVENT_RULES: Final[Mapping[EventName, EventRule]] = MappingProxyType(
         EventName.TRACE_TRANSFERRED: _rule("trace project", "trace_id project_id moved"),
         EventName.SPAN_DELETED: _rule("span", "span_id trace_id project_id"),
         EventName.SESSION_DELETED: _rule("trace_session project", "session_id project_id deleted"),
+        EventName.ANNOTATION_DELETED: _rule("project", "kind name annotator_kind deleted"),
+        EventName.ANNOTATION_CONFIG_CREATED: _rule("annotation_config", _CONFIG_FIELDS),
+        EventName.ANNOTATION_CONFIG_CHANGED: _rule("annotation_config", _CONFIG_FIELDS),
+        EventName.ANNOTATION_CONFIG_DELETED: _rule("annotation_config", _CONFIG_FIELDS),
+        EventName.ANNOTATION_CONFIG_ASSIGNED: _rule("project", "annotation_configs"),
     }
 )
 

@@ -1,0 +1,1 @@
+"""What existing clients ask for and Bennu does not keep: datasets, prompts, experiments."""

@@ -1,0 +1,1 @@
+"""Annotation configs: the forms that annotations of a name should have, and whose they are."""
