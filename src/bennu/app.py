@@ -74,23 +74,11 @@ from bennu.stored_settings.flow import StoredSettings
 from bennu.stored_settings.routes import stored_settings_routes
 from bennu.tls.identity import CertificateAccounts
 from bennu.tls.rotation import CertificateChange
-from bennu.traces.absent.routes import absent_routes
-from bennu.traces.annotation_configs.flow import AnnotationConfigs
-from bennu.traces.annotation_configs.routes import annotation_config_routes
-from bennu.traces.annotations.flow import Annotations
-from bennu.traces.annotations.routes import annotation_routes
 from bennu.traces.annotations.settling import WaitingAnnotations
 from bennu.traces.ingest.buffer import IngestBuffer
 from bennu.traces.ingest.grpc_service import TraceService
-from bennu.traces.ingest.routes import export_routes
 from bennu.traces.projects.flow import Projects
-from bennu.traces.projects.routes import project_routes
-from bennu.traces.sessions.flow import TraceSessions
-from bennu.traces.sessions.routes import trace_session_routes
-from bennu.traces.spans.flow import Spans
-from bennu.traces.spans.routes import span_routes
-from bennu.traces.traces.flow import Traces
-from bennu.traces.traces.routes import trace_routes
+from bennu.traces.wiring import wired_trace_routes
 from bennu.users.first_accounts import FirstAccounts
 from bennu.users.flow import Users
 from bennu.users.model import FIRST_ADMIN_EMAIL
@@ -205,7 +193,9 @@ class Application:
             account=AccountFlows(users, overview, cookies, settings.auth),
         )
         return (
-            *self._trace_routes(),
+            *wired_trace_routes(
+                database, self._audit, self._entropy, self._buffer, settings.traces
+            ),
             *health_routes(self.readiness),
             *local_routes(local, reset, cookies, is_enabled=not settings.auth.basic_auth_disabled),
             *self._directory.routes,
@@ -219,20 +209,6 @@ class Application:
             *audit_routes(database, self._audit),
             *discovery_routes(lambda: self.routes),
             *self._site_routes(site),
-        )
-
-    def _trace_routes(self) -> tuple[Route, ...]:
-        """Build everything around traces, from projects to annotations."""
-        settings, database, audit = self._settings.traces, self._database, self._audit
-        return (
-            *export_routes(self._buffer, settings),
-            *project_routes(Projects(database, self._clock, audit)),
-            *span_routes(Spans(database, audit, self._buffer.take_new_spans), settings),
-            *trace_routes(Traces(database, audit)),
-            *trace_session_routes(TraceSessions(database, audit)),
-            *annotation_routes(Annotations(database, self._clock, self._entropy, audit)),
-            *annotation_config_routes(AnnotationConfigs(database, self._clock, audit)),
-            *absent_routes(),
         )
 
     def _site_routes(self, flows: SiteFlows) -> tuple[Route, ...]:

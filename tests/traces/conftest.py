@@ -17,22 +17,9 @@ from bennu.httpio.request import CALLER
 from bennu.httpio.route import Route
 from bennu.kernel.ids import SystemEntropy
 from bennu.storage.database import Database
-from bennu.traces.absent.routes import absent_routes
-from bennu.traces.annotation_configs.flow import AnnotationConfigs
-from bennu.traces.annotation_configs.routes import annotation_config_routes
-from bennu.traces.annotations.flow import Annotations
-from bennu.traces.annotations.routes import annotation_routes
 from bennu.traces.ingest.buffer import IngestBuffer
-from bennu.traces.ingest.routes import export_routes
-from bennu.traces.projects.flow import Projects
-from bennu.traces.projects.routes import project_routes
-from bennu.traces.sessions.flow import TraceSessions
-from bennu.traces.sessions.routes import trace_session_routes
 from bennu.traces.settings import TracesSettings
-from bennu.traces.spans.flow import Spans
-from bennu.traces.spans.routes import span_routes
-from bennu.traces.traces.flow import Traces
-from bennu.traces.traces.routes import trace_routes
+from bennu.traces.wiring import wired_trace_routes
 from fakes.clock import FrozenClock
 
 KEY = Fernet.generate_key()
@@ -78,22 +65,9 @@ class Door:
 
 @pytest.fixture
 async def door(
-    database: Database,
-    clock: FrozenClock,
-    audit: AuditLog,
-    buffer: IngestBuffer,
-    traces_settings: TracesSettings,
+    database: Database, audit: AuditLog, buffer: IngestBuffer, traces_settings: TracesSettings
 ) -> Door:
-    routes = (
-        *project_routes(Projects(database, clock, audit)),
-        *span_routes(Spans(database, audit, buffer.take_new_spans), traces_settings),
-        *export_routes(buffer, traces_settings),
-        *trace_routes(Traces(database, audit)),
-        *trace_session_routes(TraceSessions(database, audit)),
-        *annotation_routes(Annotations(database, clock, SystemEntropy(), audit)),
-        *annotation_config_routes(AnnotationConfigs(database, clock, audit)),
-        *absent_routes(),
-    )
+    routes = wired_trace_routes(database, audit, SystemEntropy(), buffer, traces_settings)
     return Door(routes, buffer)
 
 
