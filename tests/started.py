@@ -127,6 +127,13 @@ class StartedServer:
     def log(self) -> str:
         return self.log_file.read_text(errors="replace")
 
+    def wait_for_log(self, text: str, seconds: float = 60) -> None:
+        """Wait until the log holds a text, however busy the machine is."""
+        deadline = time.monotonic() + seconds
+        while text not in self.log():
+            assert time.monotonic() < deadline, f"no {text} in:\n{self.log()}"
+            time.sleep(0.05)
+
     def log_records(self) -> list[dict[str, Any]]:
         """Return the lines of a server that logs in the structured mode."""
         return [json.loads(line) for line in self.log().splitlines() if line.strip()]
