@@ -77,6 +77,20 @@ def test_a_key_of_a_user_acts_as_that_user(server: StartedServer) -> None:
     assert made["id"] in {k["id"] for k in told(server, "list")}
 
 
+def test_people_read_one_line_for_each_key(server: StartedServer) -> None:
+    made = told(server, "create", "read", "--permission", "projects:read", "--project", "default")
+    assert status(server, made["key"]) == 200
+    answer = run(server, "list", "--system")
+    (line,) = [line for line in answer.stdout.splitlines() if made["id"] in line]
+    for part in ("service account, SYSTEM", "projects:read", "  1 project"):
+        assert part in line
+    assert "is revoked" in run(server, "identify", "--revoke", made["key"]).stdout
+    assert made["id"] not in run(server, "list").stdout
+    again = told(server, "create", "again", "--expires-in-days", "1")
+    assert "ends " in run(server, "list", "--system").stdout
+    assert "is revoked" in run(server, "revoke", again["id"]).stdout
+
+
 def test_a_found_key_is_identified_and_revoked(server: StartedServer) -> None:
     made = told(server, "create", "leaked")
     found = told(server, "identify", typed=made["key"] + "\n")

@@ -276,7 +276,8 @@ def _line(key: ApiKey) -> str:
     if "permissions" in shown:
         parts.append(" ".join(shown["permissions"]))
     if "projects" in shown:
-        parts.append(f"{len(shown['projects'])} projects")
+        count = len(shown["projects"])
+        parts.append(f"{count} project{'' if count == 1 else 's'}")
     if "expires_at" in shown:
         parts.append(f"ends {shown['expires_at']}")
     if "last_used_at" in shown:

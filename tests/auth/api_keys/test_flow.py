@@ -21,7 +21,7 @@ from bennu.kernel.errors import (
 )
 from bennu.kernel.ids import SystemEntropy
 from bennu.kernel.secret import Secret
-from bennu.storage.schema import api_keys, audit_events, credentials, roles, sessions
+from bennu.storage.schema import api_keys, audit_events, credentials, roles, sessions, users
 from bennu.traces.projects.store import insert_project
 from fakes.accounts import OPERATOR, Accounts
 
@@ -143,6 +143,16 @@ async def test_a_session_that_ended_meanwhile_makes_no_key(accounts: Accounts) -
             await work
     rows = await accounts.database.read(lambda c: c.execute(select(api_keys)).all())
     assert rows == []
+
+
+async def test_a_user_that_is_gone_or_a_role_makes_no_user_key(accounts: Accounts) -> None:
+    session = await accounts.sign_in(await accounts.add_user(role="ADMIN"))
+    with pytest.raises(SchemaError) as refused:
+        await accounts.keys.create_user_key(session, NewApiKey("k", role="VIEWER"))
+    assert refused.value.problems[0].loc[-1] == "role"
+    await accounts.database.write(lambda c: c.execute(delete(users)))
+    with pytest.raises(UnauthenticatedError):
+        await accounts.keys.create_user_key(session, NewApiKey("k"))
 
 
 async def test_only_the_console_makes_keys_for_others(accounts: Accounts) -> None:

@@ -1,5 +1,7 @@
 """When and from where a key was used last."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import Connection
 
@@ -98,3 +100,22 @@ async def test_a_use_that_could_not_be_written_is_kept(
             await accounts.uses.write_uses()
     await accounts.uses.write_uses()
     assert (await stored(accounts, made)).last_used_address == "192.0.2.3"
+
+
+async def test_a_use_during_the_writing_is_written_the_next_time(accounts: Accounts) -> None:
+    session, made = await session_and_key(accounts)
+    caller = await accounts.caller(made.text)
+    accounts.uses.note_use(caller.principal, "192.0.2.1")
+    write = accounts.database.write
+
+    async def use_meanwhile(*arguments: Any, **options: Any) -> Any:
+        accounts.clock.advance(1)
+        accounts.uses.note_use(caller.principal, "192.0.2.2")
+        return await write(*arguments, **options)
+
+    accounts.database.write = use_meanwhile  # type: ignore[method-assign]
+    await accounts.uses.write_uses()
+    accounts.database.write = write  # type: ignore[method-assign]
+    assert (await stored(accounts, made)).last_used_address == "192.0.2.1"
+    (listed,) = await accounts.keys.list_own_keys(session)
+    assert listed.last_used_address == "192.0.2.2"

@@ -40,6 +40,15 @@ async def test_a_key_is_shown_once_and_listed_without_itself(accounts: Accounts)
         ]
 
 
+async def test_a_key_is_revoked_by_its_id(accounts: Accounts) -> None:
+    async with await session_client(accounts) as client:
+        made = await make(client)
+        for status in (204, 404):
+            answer = await client.delete(f"/v1/user/api_keys/{made['id']}")
+            assert answer.status_code == status
+        assert (await client.delete("/v1/user/api_keys/nonsense")).status_code == 422
+
+
 async def test_the_last_use_is_listed(accounts: Accounts) -> None:
     async with await session_client(accounts) as client:
         made = await make(client)
