@@ -31,7 +31,11 @@ class AuthMethod(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """One account; times in microseconds since 1970 UTC; ``password_hash`` is sealed."""
+    """One account; times in microseconds since 1970 UTC; ``password_hash`` is sealed.
+
+    Who signs in at an identity provider has this server's ``client_id`` there, the ``subject``
+    that they are there, and perhaps the address of a ``picture``.
+    """
 
     row_id: int
     email: str | None
@@ -44,6 +48,9 @@ class User:
     is_system: bool
     created_at: int
     updated_at: int
+    client_id: str | None = None
+    subject: str | None = None
+    picture: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,13 @@ def user_json(user: User) -> dict[str, Any]:
         shown["email"] = user.email
     if user.auth_method == AuthMethod.LOCAL:
         shown["password_needs_reset"] = user.password_needs_reset
+    if user.auth_method == AuthMethod.OAUTH2:
+        known = {
+            "oauth2_client_id": user.client_id,
+            "oauth2_user_id": user.subject,
+            "profile_picture_url": user.picture,
+        }
+        shown |= {name: text for name, text in known.items() if text is not None}
     return shown
 
 

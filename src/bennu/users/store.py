@@ -27,6 +27,9 @@ _COLUMNS: Final = (
     users.c.is_system,
     users.c.created_at,
     users.c.updated_at,
+    users.c.client_id,
+    users.c.subject,
+    users.c.profile_picture_url,
 )
 
 
