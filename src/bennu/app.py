@@ -77,7 +77,6 @@ from bennu.tls.rotation import CertificateChange
 from bennu.traces.annotations.settling import WaitingAnnotations
 from bennu.traces.ingest.buffer import IngestBuffer
 from bennu.traces.ingest.grpc_service import TraceService
-from bennu.traces.projects.flow import Projects
 from bennu.traces.wiring import wired_trace_routes
 from bennu.users.first_accounts import FirstAccounts
 from bennu.users.flow import Users
@@ -90,7 +89,7 @@ from bennu.web.pages_account import AccountFlows
 from bennu.web.pages_api_keys import KeyFlows
 from bennu.web.pages_ways_in import WaysIn
 from bennu.web.renewal import SessionRenewal
-from bennu.web.site import SiteFlows, site_routes
+from bennu.web.site import SiteFlows, site_routes, wired_trace_flows
 
 logger: Final = logging.getLogger("bennu.app")
 
@@ -183,14 +182,15 @@ class Application:
         overview = SessionOverview(database, clock, self._audit, users, self._activity)
         roles = Roles(database, clock, self._audit)
         has_local = settings.auth.enabled and not settings.auth.basic_auth_disabled
-        projects = Projects(database, clock, self._audit)
         providers = wire_providers(
             settings, database, self._cipher, self._audit, sessions, self._stored
         )
+        of_traces = wired_trace_flows(database, self._audit, self._buffer)
         site = SiteFlows(
             ways_in=WaysIn(local if has_local else None, sessions, cookies),
-            keys=KeyFlows(keys, rotation, roles, projects, clock),
+            keys=KeyFlows(keys, rotation, roles, of_traces.projects, clock),
             account=AccountFlows(users, overview, cookies, settings.auth),
+            traces=of_traces,
         )
         return (
             *wired_trace_routes(

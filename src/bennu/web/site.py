@@ -5,11 +5,21 @@ Spec: lines 136-141.
 
 from dataclasses import dataclass
 
+from bennu.audit.log import AuditLog
 from bennu.httpio.route import Route
+from bennu.storage.database import Database
+from bennu.traces.browsing.flow import Browsing
+from bennu.traces.ingest.buffer import IngestBuffer
+from bennu.traces.projects.flow import Projects
+from bennu.traces.sessions.flow import TraceSessions
+from bennu.traces.spans.flow import Spans
+from bennu.traces.traces.flow import Traces
 from bennu.web.assets import Assets, asset_routes
 from bennu.web.pages import Pages
 from bennu.web.pages_account import AccountFlows, account_page_routes
 from bennu.web.pages_api_keys import KeyFlows, api_key_page_routes
+from bennu.web.pages_projects import TraceFlows, project_page_routes
+from bennu.web.pages_trace import trace_page_routes
 from bennu.web.pages_ways_in import WaysIn, ways_in_routes
 
 
@@ -20,6 +30,20 @@ class SiteFlows:
     ways_in: WaysIn
     keys: KeyFlows
     account: AccountFlows
+    traces: TraceFlows
+
+
+def wired_trace_flows(database: Database, audit: AuditLog, buffer: IngestBuffer) -> TraceFlows:
+    """Build the flows behind the pages about traces."""
+    clock = database.clock
+    return TraceFlows(
+        projects=Projects(database, clock, audit),
+        spans=Spans(database, audit, buffer.take_new_spans),
+        traces=Traces(database, audit),
+        sessions=TraceSessions(database, audit),
+        browsing=Browsing(database, clock),
+        clock=clock,
+    )
 
 
 def site_routes(pages: Pages, assets: Assets, flows: SiteFlows) -> tuple[Route, ...]:
@@ -28,5 +52,7 @@ def site_routes(pages: Pages, assets: Assets, flows: SiteFlows) -> tuple[Route, 
         *ways_in_routes(pages, flows.ways_in),
         *api_key_page_routes(pages, flows.keys),
         *account_page_routes(pages, flows.account),
+        *project_page_routes(pages, flows.traces),
+        *trace_page_routes(pages, flows.traces),
         *asset_routes(assets),
     )

@@ -1,0 +1,105 @@
+"""What is shown of a span's content, of any shape."""
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bennu.web.span_view import span_content
+
+SPAN: dict[str, Any] = {
+    "openinference": {"span": {"kind": "LLM"}},
+    "llm": {
+        "model_name": "m1",
+        "provider": "p",
+        "input_messages": [
+            {"message": {"role": "user", "content": "hello"}},
+            {"message": {"role": "user", "contents": [{"message_content": {"text": "part"}}]}},
+        ],
+        "output_messages": [
+            {
+                "message": {
+                    "role": "assistant",
+                    "tool_calls": [
+                        {
+                            "tool_call": {
+                                "id": "c1",
+                                "function": {"name": "look", "arguments": '{"a": 1}'},
+                            }
+                        }
+                    ],
+                }
+            }
+        ],
+    },
+    "input": {"value": "hello"},
+    "retrieval": {"documents": [{"document": {"id": "d", "content": "text", "score": 0.51234}}]},
+    "metadata": {"b": 2, "a": {"c": [1]}},
+}
+EVENTS = [
+    {
+        "name": "exception",
+        "timestamp": "2026-01-01T00:00:00+00:00",
+        "attributes": {"exception.type": "ValueError", "exception.message": "no"},
+    },
+    {"name": "retry", "timestamp": "2026-01-01T00:00:01+00:00", "attributes": {"n": 1}},
+]
+
+
+def read(attributes: object, events: object = ()) -> Any:
+    return span_content(json.dumps(attributes).encode(), json.dumps(events).encode())
+
+
+def test_a_conversation_with_a_tool() -> None:
+    content = read(SPAN)
+    assert (content.model, content.provider) == ("m1", "p")
+    first, second, answer = content.messages
+    assert [part.text for part in first.contents] == ["hello"]
+    assert [part.text for part in second.contents] == ["part"]
+    assert answer.is_answer
+    (call,) = answer.tool_calls
+    assert (call.name, call.id, call.arguments.kind) == ("look", "c1", "json")
+
+
+def test_documents_input_and_the_rest() -> None:
+    content = read(SPAN)
+    (document,) = content.documents
+    assert (document.id, document.content.text, document.score) == ("d", "text", "0.5123")
+    assert content.input.text == "hello"
+    assert content.output is None
+    assert dict(content.attributes) == {
+        "llm.model_name": "m1",
+        "llm.provider": "p",
+        "metadata.a.c": "[\n  1\n]",
+        "metadata.b": "2",
+        "openinference.span.kind": "LLM",
+    }
+
+
+def test_exceptions_stand_apart_from_other_events() -> None:
+    exception, retry = read({}, EVENTS).events
+    assert (exception.is_exception, exception.kind, exception.message) == (True, "ValueError", "no")
+    assert not retry.is_exception
+    assert json.loads(retry.attributes.text) == {"n": 1}
+
+
+SHAPES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=10,
+)
+KEYS = ("llm", "input", "retrieval", "reranker", "output", "metadata")
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), SHAPES), st.lists(SHAPES, max_size=3))
+def test_any_shape_is_shown(attributes: dict[str, object], events: list[object]) -> None:
+    read(attributes, events)
+    read({"llm": {"input_messages": events, "output_messages": events}}, events)
+
+
+@given(st.binary())
+def test_what_is_no_json_is_shown_as_nothing(raw: bytes) -> None:
+    span_content(raw, raw)
