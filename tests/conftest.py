@@ -37,7 +37,7 @@ COSTLY_PEERS = ("samba", "slapd")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a costly peer together."""
+    """Keep the tests of a costly peer together, where the runner does as groups say."""
     for item in items:
         used = getattr(item, "fixturenames", ())
         for peer in COSTLY_PEERS:

@@ -307,6 +307,7 @@ class Application:
             Repeated("auth.session_use", self._activity.write_uses, beat, beat),
             Repeated("api_keys.last_use", self._key_uses.write_uses, tick, tick),
             Repeated("auth.failures", self._lockout.sweep_failures, hourly, first),
+            *self._directory.repeated,
         )
 
     def announce(self) -> None:

@@ -5,6 +5,7 @@ Samba's LDAP ports cannot be chosen, so its address is: each run takes another o
 
 import base64
 import contextlib
+import fcntl
 import hashlib
 import os
 import secrets
@@ -122,17 +123,22 @@ def _template() -> Path:
     return Path(sys.prefix) / "peers" / f"samba-{made_from}"
 
 
+@contextlib.contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let one worker make the domain while others wait for it."""
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _keep(folder: Path, template: Path) -> None:
     """Keep a domain that nobody has served yet; making one takes most of the time."""
-    template.parent.mkdir(exist_ok=True)
     for old in template.parent.glob("samba-*"):
-        shutil.rmtree(old, ignore_errors=True)
-    unfinished = Path(tempfile.mkdtemp(dir=template.parent))
+        shutil.rmtree(old)
+    unfinished = Path(tempfile.mkdtemp(dir=template.parent, prefix="samba-"))
     shutil.copytree(folder, unfinished, dirs_exist_ok=True)
-    try:
-        unfinished.rename(template)
-    except OSError:  # another run was faster
-        shutil.rmtree(unfinished)
+    unfinished.rename(template)
 
 
 class SambaServer:
@@ -150,14 +156,15 @@ class SambaServer:
             names=f"DNS:dc1.corp.test,IP:{self.host}",
         )
         template = _template()
-        if template.exists():
-            shutil.copytree(template, folder, dirs_exist_ok=True)
-            self._configure()
-        else:
-            self._provision()
-            self._configure()
-            self._seed()
-            _keep(folder, template)
+        with _one_at_a_time(template.parent):
+            if template.exists():
+                shutil.copytree(template, folder, dirs_exist_ok=True)
+                self._configure()
+            else:
+                self._provision()
+                self._configure()
+                self._seed()
+                _keep(folder, template)
         shutil.copyfile(pki.authority.cert, folder / "ca.pem")
         shutil.copyfile(certificate.cert, folder / "server.pem")
         shutil.copyfile(certificate.key, folder / "server.key")
@@ -231,6 +238,11 @@ class SambaServer:
                 self._process.kill()
                 self._process.wait()
             self._process = None
+
+    def set_value(self, dn: str, attribute: str, *values: str) -> None:
+        """Replace the values of an attribute while the domain is served."""
+        lines = "".join(f"{attribute}: {value}\n" for value in values)
+        self.ldb("ldbmodify", f"dn: {dn}\nchangetype: modify\nreplace: {attribute}\n{lines}")
 
     def env(self, **more: str) -> dict[str, str]:
         """Return the settings of Bennu for this directory; ``more`` without PHOENIX_LDAP_."""

@@ -27,6 +27,7 @@ from bennu.kernel.secret import Secret
 from bennu.roles.store import permissions_of_role, role_name_of
 from bennu.storage.database import Database
 from bennu.storage.epoch import hold_security_epoch, move_security_epoch
+from bennu.users.links import forget_who_deactivated
 from bennu.users.model import (
     USER,
     AuthMethod,
@@ -215,6 +216,9 @@ class Users:
                 raise DeniedError("Nobody deactivates themselves")
             changes.note("active", current.active, change.active)
             changes.values["active"] = change.active
+        if change.active is not None:
+            # From now on an admin has decided; the directory does not take that back.
+            forget_who_deactivated(connection, current.row_id)
         self._plan_username(connection, current, change.username, changes)
         stays_admin = changes.after.get("role", ADMIN) == ADMIN and changes.after.get(
             "active", True

@@ -6,7 +6,7 @@ Spec: lines 47, 99 (sign-up), 66, 79 (unique ids).
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from bennu.storage.schema import users
 
@@ -66,7 +66,18 @@ def link_by_email(connection: Connection, email: str) -> Link | None:
     return None if row is None else Link(*row)
 
 
+def link_of(connection: Connection, row_id: int) -> Link | None:
+    """Return what ties one account to somebody outside."""
+    row = connection.execute(_LINKS.where(users.c.id == row_id)).first()
+    return None if row is None else Link(*row)
+
+
 def links_of_method(connection: Connection, auth_method: str) -> tuple[Link, ...]:
     """Return every account of one way to sign in, in the order in which they were made."""
     statement = _LINKS.where(users.c.auth_method == auth_method).order_by(users.c.id)
     return tuple(Link(*row) for row in connection.execute(statement))
+
+
+def forget_who_deactivated(connection: Connection, row_id: int) -> None:
+    """Note that it is no longer the directory that keeps an account switched off."""
+    connection.execute(update(users).where(users.c.id == row_id).values(deactivated_by=None))

@@ -54,6 +54,9 @@ def test_both_placeholders_are_filled_at_once() -> None:
 
 def test_a_filter_of_everybody() -> None:
     assert filter_of_everybody(AD) == "(&(objectClass=user)(sAMAccountName=*))"
+    mixed = "(|(uid=%s)(mail=%s@x)(anr=%s)(cn:2.5.13.5:=%s)(cn>=%s))"
+    anything = "(objectClass=*)" * 3
+    assert filter_of_everybody(mixed) == f"(|(uid=*)(mail=*@x){anything})"
     assert any_of(["(a=b)"]) == "(a=b)"
     assert any_of(["(a=b)", "(c=d)"]) == "(|(a=b)(c=d))"
 

@@ -7,21 +7,26 @@ Spec: lines 24-90.
 """
 
 import importlib.util
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from sqlalchemy import Connection
 
+from bennu.auth.ldap.deadline import Deadline
 from bennu.auth.ldap.faults import LdapFault
 from bennu.auth.ldap.settings import LdapSettings
+from bennu.auth.ldap.standing import Standing
 from bennu.auth.ldap.threads import DirectoryThreads
 from bennu.auth.provision import Admitted, Identity, Refused, admit_identity
 from bennu.kernel.clock import Clock, to_microseconds
 from bennu.kernel.errors import UnavailableError
 from bennu.kernel.ids import Entropy
 from bennu.kernel.secret import Secret
+from bennu.users.links import Link
 
 INSTALL_COMMAND: Final = "pip install 'bennu[ldap]'"
+#: For comparing all accounts with the directory.
+CENSUS_SECONDS: Final = 900.0
 _NEEDS: Final = "on Debian after: apt-get install gcc libldap-dev libsasl2-dev"
 
 
@@ -64,6 +69,7 @@ class ConfiguredDirectory:
         self._clock, self._entropy = clock, entropy
         self._threads: DirectoryThreads | None = None
         self._prove: Callable[[str, Secret], Awaitable[Identity | str]] | None = None
+        self._census: Callable[[Sequence[Link], Deadline], dict[int, Standing]] | None = None
         self._close: Callable[[], None] | None = None
 
     @property
@@ -81,6 +87,7 @@ class ConfiguredDirectory:
         if self._settings is None:
             return
         require_ldap_library()
+        from bennu.auth.ldap.census import Census  # noqa: PLC0415 - needs the extra
         from bennu.auth.ldap.directory import Directory  # noqa: PLC0415 - needs the extra
         from bennu.auth.ldap.proof import Prover  # noqa: PLC0415 - needs the extra
 
@@ -91,6 +98,7 @@ class ConfiguredDirectory:
             raise UnusableDirectoryError(f"{names}: {fault.detail}") from None
         self._threads = DirectoryThreads(self._clock)
         prover = Prover(directory, self._settings, self._clock, self._entropy, self._threads)
+        self._census = Census(directory, self._settings, self._clock).take
         self._prove, self._close = prover.prove, directory.close
 
     async def prove(self, login_name: str, password: Secret) -> Identity | str:
@@ -102,6 +110,17 @@ class ConfiguredDirectory:
         if self._prove is None:
             raise RuntimeError("the directory was not started")
         return await self._prove(login_name, password)
+
+    async def take_census(self, links: Sequence[Link]) -> dict[int, Standing]:
+        """Return how accounts stand in the directory, by their row ids.
+
+        Raises:
+            LdapFault: something could not be asked; half an answer is none.
+        """
+        census, threads = self._census, self._threads
+        if census is None or threads is None:
+            raise RuntimeError("the directory was not started")
+        return await threads.run(lambda d: census(links, d), seconds=CENSUS_SECONDS)
 
     def admit(self, connection: Connection, identity: Identity) -> Admitted | Refused:
         """Find or make the account of somebody proved, in the transaction of the sign-in."""

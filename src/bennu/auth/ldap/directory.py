@@ -84,7 +84,12 @@ class Directory:
 
     # --- the service account -----------------------------------------------------------------
 
-    def with_service(self, work: Callable[[LdapConnection, Deadline], T], deadline: Deadline) -> T:
+    def with_service(
+        self,
+        work: Callable[[LdapConnection, Deadline], T],
+        deadline: Deadline,
+        idle_seconds: float = IDLE_SECONDS_TO_ANSWER,
+    ) -> T:
         """Run searches on a connection of the service account.
 
         What was idle may be dead without our knowing: then the work is done once more on a new
@@ -93,6 +98,7 @@ class Directory:
         Args:
             work: gets the connection, and until when it may take.
             deadline: of everything together.
+            idle_seconds: for all work on a connection that was idle.
 
         Raises:
             LdapFault: no server answers in time.
@@ -100,7 +106,7 @@ class Directory:
         idle = self._take_idle()
         if idle is not None:
             try:
-                return self._run(idle, work, deadline.within(IDLE_SECONDS_TO_ANSWER))
+                return self._run(idle, work, deadline.within(idle_seconds))
             except LdapFault as fault:
                 if not fault.is_of_host or deadline.is_over:
                     raise

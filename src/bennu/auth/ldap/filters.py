@@ -15,6 +15,8 @@ _PLACEHOLDER: Final = re.compile(r"%[sd]")
 _SPECIAL: Final = re.compile(r"[\x00()*\\]")
 #: ``(attribute=value)`` with a placeholder in it; not ``>=``, ``<=``, ``~=`` or ``:rule:=``.
 _COMPARISON: Final = re.compile(r"\(\s*([A-Za-z][A-Za-z0-9.;-]*)\s*=([^()]*%s[^()]*)\)")
+#: Any single comparison with the login name in it.
+_ITEM: Final = re.compile(r"\([^()]*%s[^()]*\)")
 #: Active Directory's search over many attributes at once; no entry holds it.
 _NEVER_READ: Final = frozenset({"anr"})
 
@@ -42,8 +44,18 @@ def fill_filter(template: str, login_name: str, person_dn: str = "") -> str:
 
 
 def filter_of_everybody(template: str) -> str:
-    """Return the filter of a template for any login name at all."""
-    return _PLACEHOLDER.sub("*", template)
+    """Return the filter of a template for any login name at all.
+
+    A comparison that cannot be made with everything, such as one by a rule, is left out.
+    """
+    return _ITEM.sub(_for_any_name, template)
+
+
+def _for_any_name(match: re.Match[str]) -> str:
+    comparison = _COMPARISON.fullmatch(match[0])
+    if comparison is None or comparison[1].lower() in _NEVER_READ:
+        return "(objectClass=*)"
+    return _PLACEHOLDER.sub("*", match[0])
 
 
 def any_of(filters: Iterable[str]) -> str:
