@@ -39,8 +39,10 @@ class HttpPeer:
         trust: ssl.SSLContext | None = None,
     ) -> None:
         self.answer, self.seen = answer, []  # type: Callable[[Seen], Reply], list[Seen]
-        self._stopped = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.stopped = threading.Event()
+        self._server = ThreadingHTTPServer(
+            ("127.0.0.1", 0), type("Handler", (_Handler,), {"peer": self})
+        )
         self._server.daemon_threads = True
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
         if trust is not None:
@@ -60,7 +62,7 @@ class HttpPeer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stopped.set()
+        self.stopped.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -68,37 +70,38 @@ class HttpPeer:
     def paths(self) -> list[str]:
         return [seen.path for seen in self.seen]
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        peer = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+class _Handler(BaseHTTPRequestHandler):
+    peer: HttpPeer
+    protocol_version = "HTTP/1.1"
 
-            def _any(self) -> None:
-                length = int(self.headers.get("content-length") or 0)
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                seen = Seen(self.command, self.path, headers, self.rfile.read(length))
-                peer.seen.append(seen)
-                self._send(peer.answer(seen))
+    def _any(self) -> None:
+        length = int(self.headers.get("content-length") or 0)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        seen = Seen(self.command, self.path, headers, self.rfile.read(length))
+        self.peer.seen.append(seen)
+        self._send(self.peer.answer(seen))
 
-            do_GET = do_POST = _any  # noqa: N815 - the names that the library calls
+    do_GET = do_POST = _any  # noqa: N815 - the names that the library calls
 
-            def _send(self, reply: Reply) -> None:
-                if reply.silent:
-                    peer._stopped.wait(30)
-                    return
-                self.send_response(reply.status)
-                for name, value in reply.headers.items():
-                    self.send_header(name, value)
-                self.send_header("connection", "close")
-                if not reply.endless and "content-length" not in reply.headers:
-                    self.send_header("content-length", str(len(reply.body)))
-                self.end_headers()
-                self.wfile.write(reply.body)
-                while reply.endless and not peer._stopped.is_set():
-                    self.wfile.write(b"x" * 65_536)
+    def _send(self, reply: Reply) -> None:
+        if reply.silent:
+            self.peer.stopped.wait(30)
+            return
+        self._send_head(reply)
+        self.wfile.write(reply.body)
+        while reply.endless and not self.peer.stopped.is_set():
+            self.wfile.write(b"x" * 65_536)
 
-            def log_message(self, *arguments: Any) -> None:
-                """Say nothing."""
+    def _send_head(self, reply: Reply) -> None:
+        tells_time = "date" in reply.headers
+        (self.send_response_only if tells_time else self.send_response)(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.send_header("connection", "close")
+        if not reply.endless and "content-length" not in reply.headers:
+            self.send_header("content-length", str(len(reply.body)))
+        self.end_headers()
 
-        return Handler
+    def log_message(self, *arguments: Any) -> None:
+        """Say nothing."""

@@ -69,6 +69,8 @@ def sign_in_at_peer(browser: httpx.Client, address: str, subject: str, back_to: 
         action, fields = form_of(answer.text)
         if "prompt" in fields and fields["prompt"] == "login":
             fields |= {"login": subject, "password": "x"}
+        if "xsrf" in fields:  # "Do you want to sign-out?", with two buttons
+            fields |= {"logout": "yes"}
         answer = browser.post(urljoin(here, action), data=fields)
     raise AssertionError(f"no way back to {back_to}: {answer.status_code} {answer.text[:400]}")
 
