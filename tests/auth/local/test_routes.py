@@ -81,7 +81,8 @@ async def test_it_is_limited_and_open_to_those_who_must_change_their_password(
 ) -> None:
     routes = local_routes(accounts.local, accounts.reset, accounts.cookies, is_enabled=True)
     limits = {route.path: str(route.limit) for route in routes}
-    assert limits == dict(zip(PATHS, ("sign_in", "password_reset", "password_reset"), strict=True))
+    classes = ("sign_in", "password_reset", "password_reset_use")
+    assert limits == dict(zip(PATHS, classes, strict=True))
     for route in routes:
         assert route.before_password_change
         assert str(route.permission) == "open"

@@ -1,5 +1,7 @@
 """Refreshing and signing out over HTTP."""
 
+from dataclasses import replace
+
 import httpx
 import pytest
 from starlette.requests import Request
@@ -9,7 +11,9 @@ from bennu.auth.sessions.routes import session_routes
 from bennu.httpio.dispatch import application_of
 from bennu.httpio.frame import RequestFrame
 from bennu.kernel.ids import SystemEntropy, global_id
-from fakes.accounts import ADMIN_SECRET, Accounts
+from bennu.storage.database import Database
+from fakes.accounts import ADMIN_SECRET, SETTINGS, Accounts, started_accounts
+from fakes.clock import FrozenClock
 
 ACCESS, REFRESH = "phoenix-access-token", "phoenix-refresh-token"
 
@@ -138,3 +142,24 @@ async def test_a_link_leads_where_people_sign_in(accounts: Accounts) -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://bennu.test") as client:
         answer = await client.get("/auth/logout", headers={"sec-fetch-site": "none"})
     assert (answer.status_code, answer.headers["location"]) == (302, "/root/logout")
+
+
+async def test_with_the_host_prefix_only_cookies_of_that_name_count(
+    database: Database, clock: FrozenClock
+) -> None:
+    settings = replace(SETTINGS, cookie_prefix="host", secure_cookies=True)
+    accounts = await started_accounts(database, clock, settings)
+    pair = await accounts.open(await accounts.add_user())
+    values = cookies_of(pair)
+    async with accounts.client() as client:
+        client.cookies.update(values)
+        assert (await client.get("/v1/user")).status_code == 401
+        assert (await client.post("/auth/refresh")).text == "Missing refresh token"
+        client.cookies.clear()
+        client.cookies.update({f"__Host-{name}": value for name, value in values.items()})
+        assert (await client.get("/v1/user")).status_code == 200
+        answer = await client.post("/auth/refresh")
+        assert {c.partition("=")[0] for c in answer.headers.get_list("set-cookie")} == {
+            f"__Host-{ACCESS}",
+            f"__Host-{REFRESH}",
+        }
