@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from bennu.access import SERVER, Caller, Principal
 from bennu.app_directory import wire_directory
+from bennu.app_monitoring import Watched, metrics_application, metrics_of
 from bennu.app_providers import wire_providers
 from bennu.app_translations import (
     certificate_event,
@@ -60,8 +61,6 @@ from bennu.kernel.tasks import BackgroundTasks, Repeated
 from bennu.mail import MailSettings, Outbox, SmtpTalker
 from bennu.monitoring.health import Readiness, health_routes
 from bennu.network.asgi import AsgiApp
-from bennu.network.client_address import ClientAddresses
-from bennu.network.connections import ConnectionBounds, Connections
 from bennu.network.form_tokens import FORM_TOKEN_PURPOSE, FormTokens
 from bennu.roles.flow import Roles
 from bennu.roles.routes import role_routes
@@ -136,10 +135,6 @@ class Application:
         self._outbox = Outbox(self._mail_server, SmtpTalker(self._clock, self._entropy).send)
         self._buffer = IngestBuffer(self._database, settings.traces, self._clock)
         self._form_tokens = FormTokens(self._entropy)
-        addresses = ClientAddresses(settings.network.trusted_proxies)
-        self.connections = Connections(
-            ConnectionBounds(per_address=settings.network.max_connections_per_address), addresses
-        )
         self.readiness = Readiness({"database": self._database_state, "queue": self._queue_state})
         authenticator = Authenticator(
             self._database,
@@ -150,8 +145,13 @@ class Application:
         )
         self._authenticator = authenticator if settings.auth.enabled else None
         self.routes = self._routes()
-        self._front = Front(settings, self._clock, self._entropy, self._audit, addresses)
-        self.asgi = self._front.http_application(self.routes, self._gated)
+        metrics = metrics_of(settings)
+        self.front = Front(settings, self._clock, self._entropy, self._audit, metrics)
+        self.asgi = self.front.http_application(self.routes, self._gated)
+        self.watched = Watched(
+            self._database, self._vault, self._audit, self._buffer, self.front.connections
+        )
+        self.metrics_asgi = metrics_application(settings, metrics, self._clock, self.watched)
 
     def _routes(self) -> tuple[Route, ...]:
         """Build the flows and the one table of routes; what is asked most stands first."""
@@ -239,12 +239,12 @@ class Application:
 
     def grpc_interceptors(self) -> Sequence[Any]:
         """Return what every call passes first."""
-        address_of = self._front.addresses.of_call
+        address_of = self.front.addresses.of_call
         return (GrpcGate(self._authenticator, self._entropy, self._note_use, address_of),)
 
     def add_grpc_services(self, server: Any) -> None:  # noqa: ANN401 - grpc has no types
         """Add the services to a server that was not started yet."""
-        service = TraceService(self._buffer, CALLER_OF_CALL.get, self._front.admit_export)
+        service = TraceService(self._buffer, CALLER_OF_CALL.get, self.front.admit_export)
         server.add_generic_rpc_handlers((service.handler(),))
 
     # --- life ------------------------------------------------------------------------------
@@ -271,8 +271,9 @@ class Application:
         secrets_given = environment_secrets(self._settings)
         await self._database.write(lambda c: self._vault.record_sightings(c, secrets_given))
         await self._make_first_accounts()
-        self._tasks = BackgroundTasks(self._repeated())
+        self._tasks = tasks = BackgroundTasks(self._repeated())
         self._tasks.start()
+        self.watched.task_failures = lambda: tasks.failures
         self._outbox.start()
 
     async def _make_first_accounts(self) -> None:
@@ -370,7 +371,7 @@ class Application:
         finally:
             self._passwords.stop()
             self._directory.configured.stop()
-            await self._front.stop()
+            await self.front.stop()
             await self._database.stop()
 
     # --- probes ----------------------------------------------------------------------------

@@ -9,7 +9,7 @@ Spec: lines 205-218, 226-239.
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bennu.access import Caller
 from bennu.audit.events import AuditEvent, EventName, Outcome, Target
@@ -24,6 +24,7 @@ from bennu.kernel.errors import AppError
 from bennu.kernel.ids import Entropy
 from bennu.network.asgi import AsgiApp, Scope
 from bennu.network.client_address import ClientAddresses
+from bennu.network.connections import ConnectionBounds, Connections
 from bennu.network.cors import CorsLayer
 from bennu.network.cross_site_links import CrossSiteLinks, signed_in_pages
 from bennu.network.csrf import CsrfGuard
@@ -43,6 +44,9 @@ from bennu.network.rate_rules import (
 from bennu.network.settings import NetworkSettings
 from bennu.settings import Settings
 
+if TYPE_CHECKING:
+    from bennu.monitoring.metrics import Metrics
+
 logger: Final = logging.getLogger("bennu.network")
 
 
@@ -54,7 +58,7 @@ class Front:
         clock: for limits and log lines.
         entropy: for request ids.
         audit: where refusals are recorded.
-        addresses: finds the addresses of clients.
+        metrics: where they are counted, None for nowhere.
 
     Raises:
         AppError: the storage of the limits cannot be used as configured.
@@ -66,10 +70,15 @@ class Front:
         clock: Clock,
         entropy: Entropy,
         audit: AuditLog,
-        addresses: ClientAddresses,
+        metrics: "Metrics | None" = None,
     ) -> None:
         self._settings, self._clock, self._entropy = settings, clock, entropy
-        self._audit, self.addresses = audit, addresses
+        self._audit, self._metrics = audit, metrics
+        network = settings.network
+        self.addresses = ClientAddresses(network.trusted_proxies)
+        self.connections = Connections(
+            ConnectionBounds(per_address=network.max_connections_per_address), self.addresses
+        )
         self._counters = counters_of(settings.network, clock)
         self._limits: RateLimits | None = None
 
@@ -132,6 +141,7 @@ class Front:
             root_url=settings.network.root_url,
             headers=answer_headers(is_https=is_https),
             address_of=self.addresses.of_request,
+            on_answer=None if self._metrics is None else self._metrics.count_answer,
         )
 
     async def _note_denial(self, caller: Caller, route: Route, error: AppError) -> None:
@@ -140,6 +150,8 @@ class Front:
         await self._audit.note(event, caller)
 
     async def _note_exceeded(self, limit: RateLimit, caller: Caller, door: str) -> None:
+        if self._metrics is not None:
+            self._metrics.count_limited(limit.name, door)
         kind = "route" if door == "http" else "rpc"
         event = AuditEvent(
             EventName.RATE_LIMIT_EXCEEDED,

@@ -14,7 +14,7 @@ import logging
 import resource
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 import grpc.aio
@@ -25,6 +25,7 @@ from bennu.app import Application
 from bennu.kernel.clock import SystemClock
 from bennu.kernel.errors import AppError
 from bennu.monitoring.probe_socket import ProbeSocket, probe_socket_path
+from bennu.network.asgi import AsgiApp
 from bennu.network.connections import BoundedHttp
 from bennu.settings import Settings
 from bennu.tls.context import HANDSHAKE_SECONDS, SHUTDOWN_SECONDS
@@ -89,8 +90,13 @@ class _HttpServer(uvicorn.Server):
         yield
 
 
-def listening_socket(host: str, port: int) -> socket.socket:
+def listening_socket(host: str, port: int, variable: str = "PHOENIX_PORT") -> socket.socket:
     """Bind one TCP socket.
+
+    Args:
+        host: an address or a name of this machine.
+        port: 1 to 65535.
+        variable: that an error names.
 
     Raises:
         StartError: the address is taken or not of this machine.
@@ -106,7 +112,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
         listener.listen(_BACKLOG)
     except (OSError, OverflowError) as error:
         listener.close()
-        raise StartError(f"PHOENIX_PORT: cannot listen on {host}:{port}: {error}") from None
+        raise StartError(f"{variable}: cannot listen on {host}:{port}: {error}") from None
     listener.setblocking(False)
     return listener
 
@@ -115,12 +121,44 @@ def _http_server(
     application: Application, settings: Settings, certificates: LiveCertificates | None
 ) -> _HttpServer:
     context = None if certificates is None else certificates.context
-    config = uvicorn.Config(
+    kind = _CertifiedHttp if settings.tls.verify_client else BoundedHttp
+    return _uvicorn_server(
         application.asgi,
+        application.front.connections.protocol_class(kind),
+        root_path=settings.network.root_path,
+        ssl_context_factory=None if context is None else lambda _config, _default: context,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _serving_metrics(application: Application, settings: Settings) -> AsyncIterator[None]:
+    """Serve the metrics on their own port while the block runs, if anybody wants them."""
+    if application.metrics_asgi is None:
+        yield
+        return
+    where = settings.monitoring
+    listener = listening_socket(where.host, where.port, "PHOENIX_PROMETHEUS_PORT")
+    protocol = application.front.connections.protocol_class()
+    server = _uvicorn_server(application.metrics_asgi, protocol)
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await running
+        listener.close()
+
+
+def _uvicorn_server(
+    app: AsgiApp,
+    protocol: type[asyncio.Protocol],
+    **more: Any,  # noqa: ANN401 - as uvicorn takes it
+) -> _HttpServer:
+    config = uvicorn.Config(
+        app,
         loop="none",
-        http=application.connections.protocol_class(
-            _CertifiedHttp if settings.tls.verify_client else BoundedHttp
-        ),
+        interface="asgi3",
+        http=protocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -129,8 +167,7 @@ def _http_server(
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
-        root_path=settings.network.root_path,
-        ssl_context_factory=None if context is None else lambda _config, _default: context,
+        **more,
     )
     config.load()
     return _HttpServer(config)
@@ -194,14 +231,16 @@ async def serve(settings: Settings) -> None:
         rpc = await _grpc_server(application, settings, certificates)
         running = asyncio.create_task(http.serve(sockets=[listener]))
         await probe.start()
-        watching.append(asyncio.create_task(application.connections.watch()))
+        watching.append(asyncio.create_task(application.front.connections.watch()))
         if certificates is not None:
             watching.append(asyncio.create_task(certificates.watch()))
             loop.add_signal_handler(signal.SIGHUP, certificates.look_now)
-        application.announce()
-        gc.freeze()  # what is there now stays; collections need not walk it again
-        waiting = asyncio.create_task(stopping.wait())
-        await asyncio.wait({waiting, running}, return_when=asyncio.FIRST_COMPLETED)
+            application.watched.certificate_days = lambda: certificates.days_left
+        async with _serving_metrics(application, settings):
+            application.announce()
+            gc.freeze()  # what is there now stays; collections need not walk it again
+            waiting = asyncio.create_task(stopping.wait())
+            await asyncio.wait({waiting, running}, return_when=asyncio.FIRST_COMPLETED)
         logger.info("server.stopping")
         application.stop_accepting()
         http.should_exit = True

@@ -62,6 +62,16 @@ class Folding:
         self._bursts[key] = Burst(event, caller, now_seconds)
         return tuple(burst for burst in ended if burst.count)
 
+    @property
+    def waiting_events(self) -> int:
+        """How many events were counted and not recorded yet."""
+        return sum(burst.count for burst in self._bursts.values())
+
+    def lag_seconds(self, now_seconds: float) -> float:
+        """Return since when the oldest event that is not recorded yet waits; 0 when none does."""
+        waiting = [burst.since_seconds for burst in self._bursts.values() if burst.count]
+        return now_seconds - min(waiting) if waiting else 0.0
+
     def take_ended(self, now_seconds: float, *, all_bursts: bool = False) -> list[Burst]:
         """Return the bursts whose minute is over, or all, and forget them."""
         ended = [

@@ -6,7 +6,7 @@ Spec: lines 252-260.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -64,6 +64,8 @@ class AuditLog:
         self._database, self._clock, self._entropy, self._vault = database, clock, entropy, vault
         self._key: bytes | None = None
         self._folding = Folding()
+        #: Told of every record once it is in the trail, and how often its event happened.
+        self.on_recorded: Callable[[AuditEvent, int], None] | None = None
         self._flushing = asyncio.Lock()
 
     async def start(self) -> None:
@@ -114,6 +116,8 @@ class AuditLog:
             detail = f"audit: {type(error.orig).__name__}"
             raise UnavailableError(NOT_RECORDED, detail=detail, retry_after_seconds=5) from error
         after_commit(connection, partial(_write_line, event, caller, row))
+        if self.on_recorded is not None:
+            after_commit(connection, partial(self.on_recorded, event, count))
 
     def _append(
         self, connection: Connection, key: bytes, event: AuditEvent, caller: Caller, count: int
@@ -169,6 +173,16 @@ class AuditLog:
             "personal_salt": salt,
             "personal_hash": personal_hash_of(salt, personal),
         }
+
+    @property
+    def waiting_events(self) -> int:
+        """How many events were counted in memory and are not in the trail yet."""
+        return self._folding.waiting_events
+
+    @property
+    def lag_seconds(self) -> float:
+        """How long the oldest event that is not in the trail yet has waited; 0: there is none."""
+        return self._folding.lag_seconds(self._clock.monotonic_seconds())
 
     # --- events without a change ---------------------------------------------------------------
 

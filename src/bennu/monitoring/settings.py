@@ -45,6 +45,11 @@ class MonitoringSettings:
     port: int = 9090
     token: Secret | None = None
 
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches the counters."""
+        return self.host in {"localhost", "::1"} or self.host.startswith("127.")
+
     @classmethod
     def from_env(cls, env: Env) -> Self:
         """Read where the counters are served."""
@@ -54,8 +59,7 @@ class MonitoringSettings:
             port=env.whole("PHOENIX_PROMETHEUS_PORT", 9090, 1, _MAX_PORT),
             token=env.secret("PHOENIX_PROMETHEUS_TOKEN"),
         )
-        is_local = settings.host in {"localhost", "::1"} or settings.host.startswith("127.")
-        if settings.enabled and not is_local and settings.token is None:
+        if settings.enabled and not settings.is_local and settings.token is None:
             env.warn(
                 "PHOENIX_PROMETHEUS_HOST",
                 "other machines can read the counters; PHOENIX_PROMETHEUS_TOKEN closes them",

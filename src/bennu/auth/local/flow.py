@@ -27,6 +27,7 @@ from bennu.users.store import find_user, find_user_by_email, update_user
 
 WRONG: Final = "Invalid email and/or password"
 MISSING: Final = "Email and password required"
+_FIELDS: Final = {"method": "password"}
 #: A second look when the hash was renewed or sealed anew while the password was checked.
 _ATTEMPTS: Final = 2
 
@@ -89,7 +90,7 @@ class LocalSignIn:
 
     async def _note_failure(self, user: User | None, reason: str, caller: Caller) -> None:
         target = Target("user", "" if user is None else global_id(USER, user.row_id))
-        event = AuditEvent(EventName.SIGN_IN_FAILED, Outcome.FAILED, reason, target)
+        event = AuditEvent(EventName.SIGN_IN_FAILED, Outcome.FAILED, reason, target, after=_FIELDS)
         await self._audit.note(event, caller)
 
     async def _open(
@@ -124,7 +125,7 @@ class LocalSignIn:
             )
             signed_in = Caller(actor, caller.address, caller.user_agent, caller.request_id)
             target = Target("session", global_id(SESSION, session_id))
-            event = AuditEvent(EventName.SIGN_IN_SUCCEEDED, target=target)
+            event = AuditEvent(EventName.SIGN_IN_SUCCEEDED, target=target, after=_FIELDS)
             self._audit.record(connection, event, signed_in)
             return pair
 

@@ -102,6 +102,9 @@ class IngestBuffer:
         self.waiting_spans = 0
         self.stored_spans_total = 0
         self.refused_requests_total = 0
+        self.refused_spans_total = 0
+        #: Told how long each commit took.
+        self.on_commit: Callable[[float], None] | None = None
         self._database = database
         self._settings = settings
         self._clock = clock
@@ -132,10 +135,11 @@ class IngestBuffer:
         others = self.waiting_bytes - already
         bound = self._settings.max_queue_bytes
         if self._is_draining or (others > 0 and self.waiting_bytes + byte_count > bound):
-            raise self._refusal()
+            raise self._refusal(max(1, round(byte_count / _FIRST_GUESS_BYTES)))
 
-    def _refusal(self) -> UnavailableError:
+    def _refusal(self, span_count: int) -> UnavailableError:
         self.refused_requests_total += 1
+        self.refused_spans_total += span_count
         return UnavailableError(
             SHUTTING_DOWN if self._is_draining else AT_CAPACITY,
             retry_after_seconds=_RETRY_AFTER_SECONDS,
@@ -185,7 +189,7 @@ class IngestBuffer:
         bound = self._settings.max_queue_spans
         total = self.waiting_spans + submission.span_count
         if self._is_draining or (self.waiting_spans > 0 and total > bound):
-            raise self._refusal()
+            raise self._refusal(submission.span_count)
         self.waiting_spans += submission.span_count
         self._waiting.append(submission)
         if self._committing is None:
@@ -227,6 +231,7 @@ class IngestBuffer:
     async def _commit(self, group: Sequence[_Submission]) -> None:
         """Write a group and answer it; a group that fails is halved to find whose fault it is."""
         now = to_microseconds(self._clock.now_utc())
+        began = self._clock.monotonic_seconds()
         (error,) = await asyncio.gather(
             self._database.write(
                 lambda connection: _store(connection, group, now),
@@ -239,6 +244,8 @@ class IngestBuffer:
             await self._answer_failed(group, error)
             return
         self.stored_spans_total += error
+        if self.on_commit is not None:
+            self.on_commit(self._clock.monotonic_seconds() - began)
         late = [s for s in group if s.decoded is None and s.refusal is None]
         self._waiting.extendleft(reversed(late))
         for submission in group:
