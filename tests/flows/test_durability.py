@@ -119,11 +119,13 @@ def span_ids(number: int) -> set[str]:
     return {value.to_bytes(8, "big").hex() for value in range(first, first + SPANS_PER_EXPORT)}
 
 
-def check_nothing_lost(server: StartedServer, sender: Sender) -> None:
+def check_nothing_lost(server: StartedServer, *senders: Sender) -> None:
+    """Compare what is stored with what these senders were told."""
     found = stored_spans(server)
     assert len(found) == len(set(found)), "a span is stored twice"
-    expected = set().union(*(span_ids(number) for number in sender.acknowledged))
-    assert sender.acknowledged, "nothing was acknowledged: the test tested nothing"
+    assert all(s.acknowledged for s in senders), "nothing was acknowledged: nothing was tested"
+    acknowledged = set().union(*(sender.acknowledged for sender in senders))
+    expected = set().union(*(span_ids(number) for number in acknowledged))
     assert expected <= set(found), f"{len(expected - set(found))} acknowledged spans are lost"
 
 
@@ -141,31 +143,21 @@ def stored_where(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
         yield {"PHOENIX_SQL_DATABASE_URL": url}
 
 
+@pytest.mark.parametrize(
+    "cycles", [4, pytest.param(40, marks=[pytest.mark.soak, pytest.mark.timeout(3_600)])]
+)
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
-def test_acknowledged_spans_survive_a_kill(
-    tmp_path: Path, stored_where: dict[str, str], protocol: str
+def test_acknowledged_spans_survive_kills(
+    tmp_path: Path, stored_where: dict[str, str], protocol: str, cycles: int
 ) -> None:
     server = StartedServer(tmp_path, stored_where)
-    for cycle in range(4):
+    senders: list[Sender] = []
+    for cycle in range(cycles):
         with server:
-            sender = Sender(SENDS[protocol](server), cycle)
-            sender.run_until(partial(kill_amid, sender, server))
+            senders.append(Sender(SENDS[protocol](server), cycle))
+            senders[-1].run_until(partial(kill_amid, senders[-1], server))
             server.start()
-            check_nothing_lost(server, sender)
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("protocol", ["http", "grpc"])
-def test_acknowledged_spans_survive_many_kills(
-    tmp_path: Path, stored_where: dict[str, str], protocol: str
-) -> None:
-    server = StartedServer(tmp_path, stored_where)
-    for cycle in range(10):
-        with server:
-            sender = Sender(SENDS[protocol](server), cycle)
-            sender.run_until(partial(kill_amid, sender, server))
-            server.start()
-            check_nothing_lost(server, sender)
+            check_nothing_lost(server, *senders)
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
