@@ -56,13 +56,27 @@ class Groups:
 
 
 def groups_of(
-    connection: LdapConnection, settings: LdapSettings, person: Person, deadline: Deadline
+    connection: LdapConnection,
+    settings: LdapSettings,
+    person: Person,
+    deadline: Deadline,
+    *,
+    in_full: bool = False,
 ) -> Groups:
     """Find the groups of a person, as far as the role depends on them.
+
+    Args:
+        connection: of the service account.
+        settings: where groups are, and which of them mean something.
+        person: whose.
+        deadline: of everything together.
+        in_full: also where the role does not depend on groups at all.
 
     Raises:
         LdapFault: they could not be looked up; a role is never taken from half of them.
     """
+    if not settings.group_role_mappings and not in_full:
+        return Groups(())
     if settings.group_search_filter:
         direct = _searched_groups(connection, settings, person, deadline)
     else:

@@ -228,7 +228,7 @@ def tls_fault(error: ssl.SSLError) -> LdapFault:
             variables: tuple[str, ...] = (_HOST, _CA, _VERIFY)
         elif code in {_EXPIRED, _NOT_YET_VALID}:
             reason += "; or the clock of this machine is wrong"
-            variables = (_VERIFY, _CA, _HOST)
+            variables = (_HOST, _CA, _VERIFY)
         else:
             variables = (_CA, _VERIFY, _HOST)
         text = f"the certificate of the server is not accepted: {reason}"
