@@ -13,9 +13,11 @@ from datetime import timedelta
 from typing import Any, Final
 
 from bennu.access import SERVER, Caller, Principal
+from bennu.app_accounts import AccountBasis, wire_accounts
 from bennu.app_directory import wire_directory
 from bennu.app_monitoring import Watched, metrics_application, metrics_of
 from bennu.app_providers import wire_providers
+from bennu.app_site import SiteBasis, wire_site
 from bennu.app_translations import (
     certificate_event,
     mail_settings_of,
@@ -25,28 +27,16 @@ from bennu.app_translations import (
 from bennu.audit.log import AuditLog
 from bennu.audit.pruning import AuditPruning
 from bennu.audit.routes import audit_routes
-from bennu.auth.answer_boundary import LOCAL_BOUNDARY_SECONDS, AnswerBoundary
-from bennu.auth.api_keys.flow import ApiKeys
 from bennu.auth.api_keys.last_use import LastUses
-from bennu.auth.api_keys.making import KeyMaker
-from bennu.auth.api_keys.rotation import KeyRotation
-from bennu.auth.api_keys.routes import api_key_routes
 from bennu.auth.authenticate import Authenticator
 from bennu.auth.gates import CALLER_OF_CALL, GrpcGate, HttpGate
-from bennu.auth.local.flow import LocalSignIn
-from bennu.auth.local.mails import AccountMails
 from bennu.auth.local.passwords import Passwords, common_passwords
-from bennu.auth.local.reset import PasswordReset
-from bennu.auth.local.reset_links import ResetLinks
-from bennu.auth.local.routes import local_routes
 from bennu.auth.lockout import Lockout
 from bennu.auth.oauth2.stored import check_stored_provider
 from bennu.auth.sessions.activity import SessionActivity
 from bennu.auth.sessions.cookies import SessionCookies
 from bennu.auth.sessions.flow import Sessions
-from bennu.auth.sessions.overview import SessionOverview
-from bennu.auth.sessions.routes import session_overview_routes, session_routes
-from bennu.auth.sign_in_guard import SignInGuard
+from bennu.auth.sessions.routes import session_routes
 from bennu.encryption.cipher import Cipher
 from bennu.encryption.vault import Vault, verify_secret
 from bennu.front import Front
@@ -62,10 +52,8 @@ from bennu.mail import MailSettings, Outbox, SmtpTalker
 from bennu.monitoring.health import Readiness, health_routes
 from bennu.network.asgi import AsgiApp
 from bennu.network.form_tokens import FORM_TOKEN_PURPOSE, FormTokens
-from bennu.roles.flow import Roles
-from bennu.roles.routes import role_routes
 from bennu.secrets_in_use import environment_secrets, exposed_file_warnings, key_source_of
-from bennu.settings import Settings, public_url_of
+from bennu.settings import Settings
 from bennu.storage.database import Database
 from bennu.storage.epoch import read_security_epoch
 from bennu.storage.migrate import migrate
@@ -78,17 +66,8 @@ from bennu.traces.ingest.buffer import IngestBuffer
 from bennu.traces.ingest.grpc_service import TraceService
 from bennu.traces.wiring import wired_trace_routes
 from bennu.users.first_accounts import FirstAccounts
-from bennu.users.flow import Users
 from bennu.users.model import FIRST_ADMIN_EMAIL
-from bennu.users.new_password import NewPasswords
-from bennu.users.routes import user_routes
-from bennu.web.assets import Assets
-from bennu.web.pages import Pages
-from bennu.web.pages_account import AccountFlows
-from bennu.web.pages_api_keys import KeyFlows
-from bennu.web.pages_ways_in import WaysIn
 from bennu.web.renewal import SessionRenewal
-from bennu.web.site import SiteFlows, site_routes, wired_trace_flows
 
 logger: Final = logging.getLogger("bennu.app")
 
@@ -155,67 +134,51 @@ class Application:
 
     def _routes(self) -> tuple[Route, ...]:
         """Build the flows and the one table of routes; what is asked most stands first."""
-        settings, database, clock = self._settings, self._database, self._clock
-        sessions = self._sessions
-        cookies = SessionCookies(settings.auth)
-        local = LocalSignIn(
-            database,
-            self._cipher,
-            self._audit,
-            self._passwords,
-            sessions,
-            SignInGuard(self._lockout, AnswerBoundary(LOCAL_BOUNDARY_SECONDS, clock), "password"),
-        )
-        maker = KeyMaker(self._entropy, self._cipher)
-        keys = ApiKeys(database, clock, maker, self._audit, settings.auth, self._key_uses)
-        rotation = KeyRotation(database, clock, maker, self._audit, settings.auth)
-        users = Users(database, clock, self._cipher, self._audit, self._passwords)
-        mails = AccountMails(self._outbox, clock, public_url_of(settings))
-        reset = PasswordReset(
-            database,
-            self._audit,
-            NewPasswords(clock, self._cipher, self._passwords),
-            self._lockout,
-            ResetLinks(clock, self._entropy, self._cipher, settings.auth),
-            mails,
-        )
-        overview = SessionOverview(database, clock, self._audit, users, self._activity)
-        roles = Roles(database, clock, self._audit)
-        has_local = settings.auth.enabled and not settings.auth.basic_auth_disabled
+        settings, database = self._settings, self._database
+        accounts = wire_accounts(self._account_basis())
         providers = wire_providers(
-            settings, database, self._cipher, self._audit, sessions, self._stored
+            settings, database, self._cipher, self._audit, self._sessions, self._stored
         )
-        of_traces = wired_trace_flows(database, self._audit, self._buffer)
-        site = SiteFlows(
-            ways_in=WaysIn(local if has_local else None, sessions, cookies),
-            keys=KeyFlows(keys, rotation, roles, of_traces.projects, clock),
-            account=AccountFlows(users, overview, cookies, settings.auth),
-            traces=of_traces,
+        site = SiteBasis(
+            settings,
+            database,
+            self._audit,
+            self._sessions,
+            self._buffer,
+            self._form_tokens,
+            accounts,
+            self._directory,
+            providers,
         )
         return (
             *wired_trace_routes(
                 database, self._audit, self._entropy, self._buffer, settings.traces
             ),
             *health_routes(self.readiness),
-            *local_routes(local, reset, cookies, is_enabled=not settings.auth.basic_auth_disabled),
+            *accounts.routes,
             *self._directory.routes,
-            *session_routes(sessions, cookies, providers.next_address),
+            *session_routes(self._sessions, accounts.cookies, providers.next_address),
             *providers.routes,
-            *session_overview_routes(overview, cookies),
-            *api_key_routes(keys, rotation),
-            *user_routes(users, cookies.delete_on, mails.send_welcome),
-            *role_routes(roles),
             *stored_settings_routes(self._stored),
             *audit_routes(database, self._audit),
             *discovery_routes(lambda: self.routes),
-            *self._site_routes(site),
+            *wire_site(site),
         )
 
-    def _site_routes(self, flows: SiteFlows) -> tuple[Route, ...]:
-        """Build the pages over the same flows."""
-        assets = Assets()
-        pages = Pages(assets, self._form_tokens, self._settings.network.root_path)
-        return site_routes(pages, assets, flows)
+    def _account_basis(self) -> AccountBasis:
+        return AccountBasis(
+            self._settings,
+            self._database,
+            self._entropy,
+            self._cipher,
+            self._audit,
+            self._passwords,
+            self._lockout,
+            self._sessions,
+            self._key_uses,
+            self._activity,
+            self._outbox,
+        )
 
     def _gated(self, app: AsgiApp) -> AsgiApp:
         """Put in front of an application what finds out who is calling."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -89,16 +90,49 @@ def test_the_start_page_leads_to_the_projects(server: StartedServer) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, "/projects")
 
 
-def test_without_basic_authentication_there_is_no_form(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    env = {
-        "PHOENIX_DISABLE_BASIC_AUTH": "true",
-        "PHOENIX_OAUTH2_X_CLIENT_ID": "x",
-        "PHOENIX_OAUTH2_X_CLIENT_SECRET": "x",
-        "PHOENIX_OAUTH2_X_OIDC_CONFIG_URL": "https://id.example.com/.well-known/openid-configuration",
-    }
-    with StartedServer(tmp_path_factory.mktemp("none"), env) as server:
-        page = server.client().get("/login")
+PROVIDER = {
+    "PHOENIX_OAUTH2_X_CLIENT_ID": "x",
+    "PHOENIX_OAUTH2_X_CLIENT_SECRET": "x",
+    "PHOENIX_OAUTH2_X_OIDC_CONFIG_URL": "https://id.example.com/.well-known/openid-configuration",
+    "PHOENIX_OAUTH2_X_DISPLAY_NAME": "Example & Co",
+}
+
+
+def test_a_provider_is_offered_beside_the_form(tmp_path: Path) -> None:
+    with StartedServer(tmp_path, PROVIDER) as server:
+        page = server.client().get("/login?returnUrl=/account").text
+        assert 'name="password"' in page
+        assert "Continue with Example &amp; Co" in page
+        assert 'href="/oauth2/x/login?returnUrl=%2Faccount"' in page
+        error = server.client().get("/login?error=email_in_use").text
+        assert "signs in another way" in error
+        unknown = server.client().get("/login?error=%3Cscript%3E").text
+        assert "<script>" not in unknown
+
+
+def test_without_basic_authentication_there_is_no_form(tmp_path: Path) -> None:
+    env = {**PROVIDER, "PHOENIX_DISABLE_BASIC_AUTH": "true", "PHOENIX_OAUTH2_X_AUTO_LOGIN": "true"}
+    with StartedServer(tmp_path, env) as server:
+        answer = server.client().get("/login?returnUrl=/account", follow_redirects=False)
+        assert answer.headers["location"] == "/oauth2/x/login?returnUrl=%2Faccount"
+        page = server.client().get("/login?local=1")
         assert page.status_code == 200
         assert 'name="password"' not in page.text
+        assert server.client().get("/forgot-password").status_code == 404
+
+
+def test_a_directory_has_a_form_of_its_own(tmp_path: Path) -> None:
+    env = {
+        "PHOENIX_LDAP_HOST": "127.0.0.1:9",
+        "PHOENIX_LDAP_TLS_MODE": "none",
+        "PHOENIX_LDAP_USER_SEARCH_BASE_DNS": "ou=people,dc=example,dc=com",
+    }
+    with StartedServer(tmp_path, env) as server:
+        client = server.client()
+        page = client.get("/login")
+        assert "Sign in with the company directory" in page.text
+        body = {"csrf_token": token_on(page), "method": "ldap", "username": "ada", "password": "x"}
+        answer = client.post("/login", data=body)
+        assert answer.status_code == 503
+        assert 'value="ada"' in answer.text
+        assert '<details class="more" open>' in answer.text

@@ -65,6 +65,7 @@ class Pages:
         )
         self._templates.globals.update(
             href=self.address,
+            root=lambda address: root_path + address,
             asset=lambda name: root_path + assets.address_of(name),
             plural=words.plural,
             token_field=FIELD_NAME,
@@ -99,7 +100,7 @@ class Pages:
         return RedirectResponse(self.address(path, **query), HTTPStatus.SEE_OTHER)
 
     def lead(self, address: str) -> Response:
-        """Lead to an address of ours that holds its query already, see ``own_page_or_home``."""
+        """Lead to an address of ours that holds its query; see ``auth/return_address.py``."""
         return RedirectResponse(self._root_path + address, HTTPStatus.SEE_OTHER)
 
     async def form(self, request: Request) -> Form:
@@ -150,7 +151,7 @@ class Pages:
         return answer
 
     def _to_sign_in(self, request: Request) -> Response:
-        wanted = _own_path(request)
+        wanted = quote(_own_path(request), safe="/:=+,;~-._")
         if request.method not in _SAFE_METHODS or wanted == "/":
             return self.go(_SIGN_IN)
         query = request.url.query
@@ -182,20 +183,6 @@ def _session_of(request: Request) -> str:
         return ""
     return principal.credential_id
 
-
-def own_page_or_home(path: str) -> str:
-    """Return where to go after signing in: a page of ours, or the start page.
-
-    Why safe: one slash, then neither a slash nor a backslash, and nothing that a browser strips
-    before it reads an address, so it cannot lead to another host.
-
-    Source: OWASP Unvalidated Redirects.
-    """
-    is_own = path.startswith("/") and path[1:2] not in {"/", "\\"} and "\\" not in path
-    return path if is_own and path.isprintable() and len(path) <= _LONGEST_PATH else "/"
-
-
-_LONGEST_PATH: Final = 2_000
 
 #: What a page says after a form that led to it, by the word in its address.
 NOTICES: Final[Mapping[str, str]] = {

@@ -19,6 +19,7 @@ from bennu.web.pages import Pages
 from bennu.web.pages_account import AccountFlows, account_page_routes
 from bennu.web.pages_api_keys import KeyFlows, api_key_page_routes
 from bennu.web.pages_projects import TraceFlows, project_page_routes
+from bennu.web.pages_reset import ResetFlows, reset_page_routes
 from bennu.web.pages_trace import trace_page_routes
 from bennu.web.pages_ways_in import WaysIn, ways_in_routes
 
@@ -28,6 +29,7 @@ class SiteFlows:
     """What the pages call; the same flows as the REST interface."""
 
     ways_in: WaysIn
+    reset: ResetFlows
     keys: KeyFlows
     account: AccountFlows
     traces: TraceFlows
@@ -50,6 +52,7 @@ def site_routes(pages: Pages, assets: Assets, flows: SiteFlows) -> tuple[Route, 
     """Return the routes of all pages and of what they load."""
     return (
         *ways_in_routes(pages, flows.ways_in),
+        *reset_page_routes(pages, flows.reset),
         *api_key_page_routes(pages, flows.keys),
         *account_page_routes(pages, flows.account),
         *project_page_routes(pages, flows.traces),

@@ -1,0 +1,66 @@
+"""Wires the pages over the flows of the other parts; a part of the composition root.
+
+Spec: lines 136-141.
+"""
+
+from dataclasses import dataclass
+
+from bennu.app_accounts import AccountParts
+from bennu.app_directory import DirectoryParts
+from bennu.app_providers import ProviderParts
+from bennu.audit.log import AuditLog
+from bennu.auth.sessions.flow import Sessions
+from bennu.httpio.route import Route
+from bennu.network.form_tokens import FormTokens
+from bennu.settings import Settings
+from bennu.storage.database import Database
+from bennu.traces.ingest.buffer import IngestBuffer
+from bennu.web.assets import Assets
+from bennu.web.pages import Pages
+from bennu.web.pages_account import AccountFlows
+from bennu.web.pages_api_keys import KeyFlows
+from bennu.web.pages_reset import ResetFlows
+from bennu.web.pages_ways_in import WaysIn
+from bennu.web.site import SiteFlows, site_routes, wired_trace_flows
+
+
+@dataclass(frozen=True, slots=True)
+class SiteBasis:
+    """What the pages are built on."""
+
+    settings: Settings
+    database: Database
+    audit: AuditLog
+    sessions: Sessions
+    buffer: IngestBuffer
+    form_tokens: FormTokens
+    accounts: AccountParts
+    directory: DirectoryParts
+    providers: ProviderParts
+
+
+def wire_site(of: SiteBasis) -> tuple[Route, ...]:
+    """Return the routes of all pages."""
+    auth, accounts, cookies = of.settings.auth, of.accounts, of.accounts.cookies
+    traces = wired_trace_flows(of.database, of.audit, of.buffer)
+    has_local = auth.enabled and accounts.has_local
+    flows = SiteFlows(
+        ways_in=WaysIn(
+            accounts.local if has_local else None,
+            of.directory.sign_in,
+            of.providers.configured.all,
+            accounts.mails.has_server,
+            of.sessions,
+            cookies,
+            of.providers.next_address,
+        ),
+        reset=ResetFlows(accounts.reset if has_local else None, cookies, auth),
+        keys=KeyFlows(
+            accounts.keys, accounts.rotation, accounts.roles, traces.projects, of.database.clock
+        ),
+        account=AccountFlows(accounts.users, accounts.overview, cookies, auth),
+        traces=traces,
+    )
+    assets = Assets()
+    pages = Pages(assets, of.form_tokens, of.settings.network.root_path)
+    return site_routes(pages, assets, flows)
