@@ -62,6 +62,62 @@ def test_the_page_has_a_row_for_each_route_and_a_column_for_each_caller() -> Non
     assert {tuple(row) for row in ROWS.values()} == {CALLER_NAMES}
 
 
+def rows_where(name: str, cell: str) -> set[str]:
+    return {f"{method} {path}" for (method, path), row in ROWS.items() if row[name] == cell}
+
+
+#: Below these paths the server and other people are administered, or looked at.
+ADMINISTRATION = (
+    "/v1/api_keys",
+    "/v1/audit_events",
+    "/v1/roles",
+    "/v1/secrets",
+    "/v1/settings",
+    "/v1/system",
+    "/v1/users",
+)
+#: Below these paths people keep what is their own.
+OWN = ("/v1/user", "/account", "/settings/api-keys")
+#: All that a key which only sends spans may ask for; what reads traces never belongs here.
+INGEST_ONLY_MAY = {
+    "GET /",
+    "GET /openapi.json",
+    "GET /v1/permissions",
+    "GET /v1/user",
+    "GET /v1/user/api_keys",
+    "POST /account/theme",
+    "POST /v1/projects/{project}/spans",
+    "POST /v1/traces",
+    f"gRPC {EXPORT_RPC}",
+}
+
+
+def is_below(path: str, parts: tuple[str, ...]) -> bool:
+    return any(path == part or path.startswith(part + "/") for part in parts)
+
+
+def test_whoever_is_no_admin_administers_nothing() -> None:
+    rows = {key: row for key, row in ROWS.items() if is_below(key[1], ADMINISTRATION)}
+    assert len(rows) > 25
+    for (method, path), row in rows.items():
+        for name in ("VIEWER", "MEMBER", "SYSTEM key", "restricted key", "ingest-only key"):
+            assert row[name] == DENIED, f"{method} {path} for {name}"
+
+
+def test_a_viewer_changes_only_what_is_their_own() -> None:
+    changed = {key for key in ROWS if key[0] != "GET" and ROWS[key]["VIEWER"] == "yes"}
+    assert {path for _, path in changed if not is_below(path, OWN)} == set()
+
+
+def test_a_key_that_only_sends_spans_reads_none() -> None:
+    assert rows_where("ingest-only key", "yes") <= INGEST_ONLY_MAY
+
+
+def test_a_restricted_key_changes_nothing() -> None:
+    may = rows_where("restricted key", "yes")
+    assert {row for row in may if not row.startswith("GET ")} <= {"POST /account/theme"}
+
+
 @dataclass
 class Running:
     """A started application, and its callers by the names of the columns."""
