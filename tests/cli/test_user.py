@@ -1,6 +1,7 @@
 """``bennu user``: shapes that scripts rely on, with the server up and down. Spec: lines 12-13."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,18 @@ def test_roles_activity_and_sessions_change_at_once(server: StartedServer) -> No
     gone = told(server, "delete", "kim")
     assert gone["deleted"] is True
     assert status_of_sign_in(server, "kim@example.com", password) == 401
+
+
+def test_a_password_that_is_made_keeps_the_rules_of_the_server(server: StartedServer) -> None:
+    strong = {"PHOENIX_ENABLE_STRONG_PASSWORD_POLICY": "true", "PHOENIX_PASSWORD_MIN_LENGTH": "40"}
+    write_env_file(server, **strong)
+    try:
+        password = told(server, "create", "strong@example.com")["password"]
+    finally:
+        write_env_file(server)
+    assert len(password) >= 40
+    for kind in ("[0-9]", "[a-z]", "[A-Z]", "[!@#$%^&*()_+]"):
+        assert re.search(kind, password)
 
 
 @pytest.mark.parametrize(
