@@ -183,7 +183,8 @@ class Application:
     def _gated(self, app: AsgiApp) -> AsgiApp:
         """Put in front of an application what finds out who is calling."""
         cookies = SessionCookies(self._settings.auth)
-        gate = HttpGate(app, self._authenticator, cookies.access_name, self._note_use)
+        noted = self._note_use, self.front.note_refusal
+        gate = HttpGate(app, self._authenticator, cookies.access_name, *noted)
         return SessionRenewal(gate, self._sessions, cookies)
 
     def _note_use(self, principal: Principal, address: str) -> None:
@@ -202,12 +203,16 @@ class Application:
 
     def grpc_interceptors(self) -> Sequence[Any]:
         """Return what every call passes first."""
-        address_of = self.front.addresses.of_call
-        return (GrpcGate(self._authenticator, self._entropy, self._note_use, address_of),)
+        front = self.front
+        noted = self._note_use, front.addresses.of_call, front.note_refusal
+        return (GrpcGate(self._authenticator, self._entropy, *noted),)
 
     def add_grpc_services(self, server: Any) -> None:  # noqa: ANN401 - grpc has no types
         """Add the services to a server that was not started yet."""
-        service = TraceService(self._buffer, CALLER_OF_CALL.get, self.front.admit_export)
+        front = self.front
+        service = TraceService(
+            self._buffer, CALLER_OF_CALL.get, front.admit_export, front.note_denied_export
+        )
         server.add_generic_rpc_handlers((service.handler(),))
 
     # --- life ------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ from bennu.network.rate_rules import (
 )
 from bennu.network.settings import NetworkSettings
 from bennu.settings import Settings
+from bennu.traces.ingest.grpc_service import METHOD, SERVICE
 
 if TYPE_CHECKING:
     from bennu.monitoring.metrics import Metrics
@@ -148,6 +149,21 @@ class Front:
         target = Target("route", f"{route.method} {route.path}")
         event = AuditEvent(EventName.DENIED, Outcome.DENIED, error.detail, target)
         await self._audit.note(event, caller)
+
+    async def note_refusal(self, caller: Caller, call: str, error: AppError) -> None:
+        """Record that a credential was refused, or a call over gRPC denied.
+
+        Args:
+            caller: as far as known.
+            call: name of the call, "" at the door of HTTP.
+            error: why; its detail is a fixed text without anything that was sent.
+        """
+        target = Target("rpc", call) if call else Target("route")
+        await self._note(AuditEvent(EventName.DENIED, Outcome.DENIED, error.detail, target), caller)
+
+    async def note_denied_export(self, caller: Caller, error: AppError) -> None:
+        """Record that spans over gRPC were refused after the door, as for another project."""
+        await self.note_refusal(caller, f"/{SERVICE}/{METHOD}", error)
 
     async def _note_exceeded(self, limit: RateLimit, caller: Caller, door: str) -> None:
         if self._metrics is not None:

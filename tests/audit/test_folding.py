@@ -102,3 +102,12 @@ def test_no_event_is_lost_or_counted_twice(
             recorded += 1 + sum(burst.count for burst in ended)
     recorded += sum(burst.count for burst in folding.take_ended(now, all_bursts=True))
     assert recorded == len(arrivals)
+
+
+def test_addresses_of_one_site_of_ipv6_are_one() -> None:
+    folding = Folding()
+    assert folding.take(FAILED, replace(ANYBODY, address="2001:db8:1:2::1"), 0) == ()
+    for number in range(2, 500):
+        other = replace(ANYBODY, address=f"2001:db8:1:2::{number:x}")
+        assert folding.take(FAILED, other, 1) is None
+    assert folding.take(FAILED, replace(ANYBODY, address="2001:db8:1:3::1"), 1) == ()

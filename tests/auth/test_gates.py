@@ -11,11 +11,11 @@ import pytest
 from bennu.access import EVERYBODY, MEMBER, Caller
 from bennu.auth.api_keys.flow import NewApiKey
 from bennu.auth.authenticate import Authenticator
-from bennu.auth.gates import CALLER_OF_CALL, NOBODY, GrpcGate, HttpGate
+from bennu.auth.gates import CALLER_OF_CALL, NOBODY, GrpcGate, HttpGate, RefusalListener
 from bennu.auth.sessions.cookies import SessionCookies
 from bennu.auth.settings import AuthSettings
 from bennu.httpio.request import ADDRESS, CALLER, REFUSAL, REQUEST_ID
-from bennu.kernel.errors import MalformedError, UnauthenticatedError
+from bennu.kernel.errors import AppError, MalformedError, UnauthenticatedError
 from bennu.kernel.ids import SystemEntropy
 from fakes.accounts import ADMIN_SECRET, Accounts
 
@@ -24,8 +24,21 @@ HOST_ACCESS = SessionCookies(AuthSettings(cookie_prefix="host")).access_name
 METHOD = "/tests.Service/Call"
 
 
+class Refusals:
+    """Keeps what a gate tells of refusals."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str, str, str]] = []
+
+    async def __call__(self, caller: Caller, call: str, error: AppError) -> None:
+        self.told.append((caller.principal.name, caller.address, call, error.detail))
+
+
 async def pass_gate(
-    authenticator: Authenticator | None, *headers: tuple[str, str], cookie: str = ACCESS
+    authenticator: Authenticator | None,
+    *headers: tuple[str, str],
+    cookie: str = ACCESS,
+    on_refused: RefusalListener | None = None,
 ) -> dict[str, Any]:
     """Send a request through the gate; return the scope as the application sees it."""
     seen: dict[str, Any] = {}
@@ -35,13 +48,29 @@ async def pass_gate(
 
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     scope = {"type": "http", "headers": raw, ADDRESS: "192.0.2.9", REQUEST_ID: "r1"}
-    await HttpGate(app, authenticator, cookie)(scope, None, None)
+    gate = HttpGate(app, authenticator, cookie, on_refused=on_refused)
+    await gate(scope, None, None)
     return seen
 
 
 async def test_everybody_may_do_everything_with_authentication_off() -> None:
     scope = await pass_gate(None, ("authorization", "Bearer x"), ("user-agent", "curl"))
     assert scope[CALLER] == Caller(EVERYBODY, "192.0.2.9", "curl", "r1")
+
+
+async def test_a_bad_credential_is_told_of_and_no_old_cookie(accounts: Accounts) -> None:
+    told = Refusals()
+    by = accounts.authenticator
+    token = (await accounts.open(await accounts.add_user())).access.reveal()
+    for headers in ((), (("cookie", f"{ACCESS}=x"),), (("authorization", f"Bearer {token}"),)):
+        await pass_gate(by, *headers, on_refused=told)
+    assert told.told == []
+    await pass_gate(by, ("authorization", "Bearer x"), on_refused=told)
+    await pass_gate(by, ("authorization", "Basic x"), ("cookie", f"{ACCESS}=x"), on_refused=told)
+    twice = ("authorization", f"Bearer {token}")
+    await pass_gate(by, twice, twice, on_refused=told)
+    reasons = ["not a credential of this server", "not a bearer credential", "two headers"]
+    assert told.told == [("", "192.0.2.9", "", reason) for reason in reasons]
 
 
 async def test_who_presents_nothing_is_nobody(accounts: Accounts) -> None:
@@ -119,6 +148,7 @@ class Service:
     accounts: Accounts
     callers: list[Caller] = field(default_factory=list)
     target: str = ""
+    refusals: Refusals = field(default_factory=Refusals)
 
     async def call(self, request: bytes, _: Any) -> bytes:
         self.callers.append(CALLER_OF_CALL.get())
@@ -138,7 +168,8 @@ class Service:
 
 
 async def serve(service: Service, authenticator: Authenticator | None) -> AsyncIterator[Service]:
-    server = grpc.aio.server(interceptors=(GrpcGate(authenticator, SystemEntropy()),))
+    gate = GrpcGate(authenticator, SystemEntropy(), on_refused=service.refusals)
+    server = grpc.aio.server(interceptors=(gate,))
     handlers = {
         "Call": grpc.unary_unary_rpc_method_handler(service.call),
         "Stream": grpc.unary_stream_rpc_method_handler(service.stream),
@@ -179,6 +210,8 @@ async def test_a_call_without_a_valid_bearer_is_unauthenticated(service: Service
     ):
         assert await service.ask(*metadata) is grpc.StatusCode.UNAUTHENTICATED
     assert not service.callers
+    reasons = [reason for *_, reason in service.refusals.told]
+    assert reasons == ["not a bearer credential", "not a credential of this server", "two headers"]
 
 
 async def test_a_call_leaves_its_caller_for_the_service(service: Service) -> None:
@@ -196,6 +229,8 @@ async def test_who_may_not_ingest_is_denied(service: Service) -> None:
     header = ("authorization", f"Bearer {token.reveal()}")
     assert await service.ask(header) is grpc.StatusCode.PERMISSION_DENIED
     assert not service.callers
+    denied = ("ada", "127.0.0.1", METHOD, "missing permission traces:ingest")
+    assert service.refusals.told == [denied]
 
 
 async def test_a_first_password_opens_nothing_here(service: Service) -> None:

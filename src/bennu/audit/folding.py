@@ -11,6 +11,7 @@ from typing import Final
 
 from bennu.access import Caller
 from bennu.audit.events import AuditEvent, Target
+from bennu.network.client_address import limit_key
 
 FOLD_SECONDS: Final = 60
 #: Beyond so many different bursts at a time the oldest is written early: memory is bounded.
@@ -93,5 +94,7 @@ class Folding:
 def _key_of(event: AuditEvent, caller: Caller) -> _Key:
     target = event.target or Target("")
     principal = caller.principal
-    who = (str(principal.kind), principal.public_id, principal.credential_id, caller.address)
+    # A site of IPv6 owns more addresses than could be told apart.
+    whence = limit_key(caller.address)
+    who = (str(principal.kind), principal.public_id, principal.credential_id, whence)
     return (str(event.name), str(event.outcome), event.reason, target.kind, target.id, *who)

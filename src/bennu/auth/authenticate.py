@@ -101,7 +101,7 @@ class Authenticator:
                 is never helped by a good cookie, nor either of them by a good certificate.
         """
         if len(presented.authorization) > 1:
-            raise MalformedError("Only one Authorization header is allowed")
+            raise MalformedError("Only one Authorization header is allowed", detail="two headers")
         if presented.authorization:
             header = presented.authorization[0]
             if header[: len(_BEARER)].lower() != _BEARER:

@@ -5,6 +5,7 @@ Spec: lines 142-151.
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, Final
 
 import grpc
@@ -21,10 +22,14 @@ from bennu.tls.certificate import CertificateFacts
 from bennu.tls.identity import CERTIFICATE, client_certificate_of_pem
 
 NOBODY: Final = Principal(kind=PrincipalKind.ANONYMOUS)
+_NO_CREDENTIAL: Final = "no credential"
 CALLER_OF_CALL: Final[ContextVar[Caller]] = ContextVar("caller_of_call")
 
 #: Told of every verified caller and its address, so that the last use of a key is known.
 UseListener = Callable[[Principal, str], None]
+#: Told of a credential that was refused, or of a call that was denied: by whom, at which call of
+#: gRPC ("" at the door of HTTP, where routes are not looked at yet), and why.
+RefusalListener = Callable[[Caller, str, AppError], Awaitable[None]]
 #: Returns the client's address of gRPC's peer and metadata.
 AddressOfCall = Callable[[str, Iterable[tuple[str, str | bytes]]], str]
 Scope = MutableMapping[str, Any]
@@ -40,9 +45,11 @@ class HttpGate:
         authenticator: Authenticator | None,
         cookie: str,
         on_use: UseListener | None = None,
+        on_refused: RefusalListener | None = None,
     ) -> None:
         self._app, self._authenticator = app, authenticator
         self._cookie, self._on_use = cookie.encode(), on_use
+        self._on_refused = on_refused
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
         """Authenticate, then pass the request on."""
@@ -54,10 +61,19 @@ class HttpGate:
                 principal = NOBODY
             if self._on_use is not None:
                 self._on_use(principal, scope[ADDRESS])
-            scope[CALLER] = Caller(
-                principal, scope[ADDRESS], user_agent_of(scope), scope[REQUEST_ID]
-            )
+            caller = Caller(principal, scope[ADDRESS], user_agent_of(scope), scope[REQUEST_ID])
+            scope[CALLER] = caller
+            await self._tell_refusal(scope, caller)
         await self._app(scope, receive, send)
+
+    async def _tell_refusal(self, scope: Scope, caller: Caller) -> None:
+        """Tell of a bad credential, but not of a cookie: those grow old in every browser."""
+        error = scope.get(REFUSAL)
+        if self._on_refused is None or not isinstance(error, UnauthenticatedError | MalformedError):
+            return
+        is_shown = any(name == b"authorization" for name, _ in scope["headers"])
+        if is_shown or scope.get(CERTIFICATE) is not None:
+            await self._on_refused(caller, "", error)
 
     async def _principal(self, scope: Scope) -> Principal:
         if self._authenticator is None:
@@ -91,9 +107,11 @@ class GrpcGate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         entropy: Entropy,
         on_use: UseListener | None = None,
         address_of: AddressOfCall | None = None,
+        on_refused: RefusalListener | None = None,
     ) -> None:
         self._authenticator, self._entropy, self._on_use = authenticator, entropy, on_use
         self._address_of = address_of or ClientAddresses().of_call
+        self._on_refused = on_refused
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:  # noqa: ANN401
         """Let the call through with its caller, or answer UNAUTHENTICATED.
@@ -106,33 +124,39 @@ class GrpcGate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         inner = handler.unary_unary
 
         async def checked(request: Any, context: Any) -> Any:  # noqa: ANN401 - grpc has no types
-            await self._admit(context)
+            await self._admit(context, details.method)
             return await inner(request, context)
 
         return grpc.unary_unary_rpc_method_handler(
             checked, handler.request_deserializer, handler.response_serializer
         )
 
-    async def _admit(self, context: Any) -> None:  # noqa: ANN401 - grpc has no types
+    async def _admit(self, context: Any, method: str) -> None:  # noqa: ANN401 - grpc has no types
         metadata = context.invocation_metadata() or ()
         values = tuple(_text(value) for key, value in metadata if key == "authorization")
         agents = [_text(value) for key, value in metadata if key == "user-agent"]
         address = self._address_of(context.peer(), metadata)
+        agent = agents[0][:512] if agents else ""
+        caller = Caller(NOBODY, address, agent, self._entropy.bytes(8).hex())
         try:
-            principal = await self._principal(values, context)
+            caller = replace(caller, principal=await self._principal(values, context))
             if self._on_use is not None:
-                self._on_use(principal, address)
-            require(principal, Permission.TRACES_INGEST)
-        except (UnauthenticatedError, MalformedError):
+                self._on_use(caller.principal, address)
+            require(caller.principal, Permission.TRACES_INGEST)
+        except (UnauthenticatedError, MalformedError) as error:
+            await self._tell_refusal(caller, method, error)
             await context.abort(grpc.StatusCode.UNAUTHENTICATED)
-        except DeniedError:
+        except DeniedError as error:
+            await self._tell_refusal(caller, method, error)
             await context.abort(grpc.StatusCode.PERMISSION_DENIED)
         except AppError as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, error.public)
         else:
-            agent = agents[0][:512] if agents else ""
-            request_id = self._entropy.bytes(8).hex()
-            CALLER_OF_CALL.set(Caller(principal, address, agent, request_id))
+            CALLER_OF_CALL.set(caller)
+
+    async def _tell_refusal(self, caller: Caller, method: str, error: AppError) -> None:
+        if self._on_refused is not None and error.detail != _NO_CREDENTIAL:
+            await self._on_refused(caller, method, error)
 
     async def _principal(
         self,
@@ -145,9 +169,11 @@ class GrpcGate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         presented = Presented(authorization, certificate=certificate)
         principal = await self._authenticator.authenticate(presented)
         if principal is None:
-            raise UnauthenticatedError("Invalid token", detail="no credential")
+            raise UnauthenticatedError("Invalid token", detail=_NO_CREDENTIAL)
         if principal.must_change_password:
-            raise DeniedError("The password must be changed first")
+            raise DeniedError(
+                "The password must be changed first", detail="password must be changed"
+            )
         return principal
 
 

@@ -103,6 +103,7 @@ class TraceService:
         buffer: takes the spans.
         caller_of_call: tells who makes the call that is being handled; the gate found it out.
         admit: raises TooManyError where the caller exceeds a rate limit; None for no limits.
+        on_denied: told who may not do what it asked for; None for nobody.
     """
 
     def __init__(
@@ -110,10 +111,11 @@ class TraceService:
         buffer: IngestBuffer,
         caller_of_call: Callable[[], Caller],
         admit: Callable[[Caller], Awaitable[None]] | None = None,
+        on_denied: Callable[[Caller, AppError], Awaitable[None]] | None = None,
     ) -> None:
         self._buffer = buffer
         self._caller_of_call = caller_of_call
-        self._admit = admit
+        self._admit, self._on_denied = admit, on_denied
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return what a gRPC server takes with ``add_generic_rpc_handlers``."""
@@ -128,6 +130,8 @@ class TraceService:
         """Store one export request; answer when it is on the disk."""
         # Gathered, so that a defect too ends in a status of ours: the library would send its text.
         (outcome,) = await asyncio.gather(self._store(request), return_exceptions=True)
+        if isinstance(outcome, DeniedError) and self._on_denied is not None:
+            await self._on_denied(self._caller_of_call(), outcome)
         if isinstance(outcome, AppError):
             await refuse_call(context, outcome)
         elif isinstance(outcome, BaseException):
