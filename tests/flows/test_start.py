@@ -199,3 +199,23 @@ def test_init_writes_a_file_that_a_shell_and_the_server_read(tmp_path: Path) -> 
     )
     assert checked.returncode == 0
     assert json.loads(checked.stdout)["errors"] == []
+
+
+def test_named_admins_are_made_for_the_way_in_that_is_open(tmp_path: Path) -> None:
+    env = {
+        "PHOENIX_ADMINS": "Ada=ada@example.com",
+        "PHOENIX_DISABLE_BASIC_AUTH": "true",
+        "PHOENIX_DEFAULT_ADMIN_INITIAL_PASSWORD": "",
+        "PHOENIX_OAUTH2_CORP_CLIENT_ID": "c",
+        "PHOENIX_OAUTH2_CORP_CLIENT_SECRET": "s",
+        "PHOENIX_OAUTH2_CORP_OIDC_CONFIG_URL": "https://id.example.com/x",
+    }
+    with StartedServer(tmp_path, env) as server:
+        with server.client(server.env["PHOENIX_ADMIN_SECRET"]) as client:
+            users = {user["email"]: user for user in client.get("/v1/users").json()["data"]}
+        assert users["ada@example.com"]["auth_method"] == "OAUTH2"
+        assert users["ada@example.com"]["role"] == "ADMIN"
+        body = {"email": "admin@localhost", "password": "x"}
+        assert server.client().post("/auth/login", json=body).status_code == 403
+        # Nobody can use the first password, so nobody is told it.
+        assert "Password " not in server.log()
