@@ -143,6 +143,7 @@ class Application:
             settings,
             database,
             self._audit,
+            self._vault,
             self._sessions,
             self._buffer,
             self._form_tokens,

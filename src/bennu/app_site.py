@@ -9,7 +9,9 @@ from bennu.app_accounts import AccountParts
 from bennu.app_directory import DirectoryParts
 from bennu.app_providers import ProviderParts
 from bennu.audit.log import AuditLog
+from bennu.audit.reading import AuditReading
 from bennu.auth.sessions.flow import Sessions
+from bennu.encryption.vault import Vault
 from bennu.httpio.route import Route
 from bennu.network.form_tokens import FormTokens
 from bennu.settings import Settings
@@ -20,6 +22,7 @@ from bennu.web.pages import Pages
 from bennu.web.pages_account import AccountFlows
 from bennu.web.pages_api_keys import KeyFlows
 from bennu.web.pages_reset import ResetFlows
+from bennu.web.pages_users import UserFlows
 from bennu.web.pages_ways_in import WaysIn
 from bennu.web.site import SiteFlows, site_routes, wired_trace_flows
 
@@ -31,6 +34,7 @@ class SiteBasis:
     settings: Settings
     database: Database
     audit: AuditLog
+    vault: Vault
     sessions: Sessions
     buffer: IngestBuffer
     form_tokens: FormTokens
@@ -59,6 +63,8 @@ def wire_site(of: SiteBasis) -> tuple[Route, ...]:
             accounts.keys, accounts.rotation, accounts.roles, traces.projects, of.database.clock
         ),
         account=AccountFlows(accounts.users, accounts.overview, cookies, auth),
+        users=UserFlows(accounts.users, accounts.roles, accounts.overview),
+        audit=AuditReading(of.database, of.audit, of.vault),
         traces=traces,
     )
     assets = Assets()

@@ -14,7 +14,8 @@ from bennu.access import ADMIN, MEMBER, VIEWER, Caller
 from bennu.audit.events import AuditEvent, EventName, Outcome, Target
 from bennu.audit.log import AuditLog
 from bennu.audit.query import MOST_RECORDS
-from bennu.audit.routes import NDJSON, NOT_RESTRICTED, audit_routes
+from bennu.audit.reading import NOT_RESTRICTED
+from bennu.audit.routes import NDJSON, audit_routes
 from bennu.encryption.cipher import Cipher, Keyring
 from bennu.encryption.vault import Vault
 from bennu.httpio.dispatch import application_of

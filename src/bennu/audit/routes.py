@@ -12,20 +12,20 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from bennu.access import Permission, Principal
+from bennu.access import Permission
 from bennu.audit.events import AuditEvent, EventName, Outcome, Target
 from bennu.audit.log import AuditLog
 from bennu.audit.query import MOST_RECORDS, AuditFilter, read_records, record_line
+from bennu.audit.reading import refuse_restricted
 from bennu.httpio.request import caller_of, query_values
 from bennu.httpio.respond import json_answer
 from bennu.httpio.route import Query, Route
 from bennu.kernel.clock import to_microseconds
-from bennu.kernel.errors import DeniedError, InvalidError
+from bennu.kernel.errors import InvalidError
 from bennu.kernel.ids import global_id, row_id_of
 from bennu.storage.database import Database
 
 NDJSON: Final = "application/x-ndjson"
-NOT_RESTRICTED: Final = "A key that is restricted to projects cannot read the audit trail."
 _CURSOR: Final = "AuditEvent"
 _DEFAULT_LIMIT: Final = 100
 _LIST_QUERY: Final = (
@@ -98,7 +98,7 @@ class _AuditHandlers:
     async def listing(self, request: Request) -> Response:
         """Records that match; that they were read is recorded first."""
         caller = caller_of(request)
-        _refuse_restricted(caller.principal)
+        refuse_restricted(caller.principal)
         values = query_values(request, _LIST_QUERY)
         wanted, beyond = _filter_of(values), _beyond(values["cursor"])
         limit = values["limit"]
@@ -146,16 +146,6 @@ def audit_routes(database: Database, audit: AuditLog) -> tuple[Route, ...]:
             events=(EventName.AUDIT_READ,),
         ),
     )
-
-
-def _refuse_restricted(principal: Principal) -> None:
-    """Refuse a key that is restricted to projects: the trail tells of all of them, and of people.
-
-    Raises:
-        DeniedError: it is restricted.
-    """
-    if principal.project_ids is not None:
-        raise DeniedError(NOT_RESTRICTED, detail="restricted to projects")
 
 
 def _filter_of(values: Mapping[str, object]) -> AuditFilter:

@@ -6,6 +6,7 @@ Spec: lines 136-141.
 from dataclasses import dataclass
 
 from bennu.audit.log import AuditLog
+from bennu.audit.reading import AuditReading
 from bennu.httpio.route import Route
 from bennu.storage.database import Database
 from bennu.traces.browsing.flow import Browsing
@@ -18,9 +19,12 @@ from bennu.web.assets import Assets, asset_routes
 from bennu.web.pages import Pages
 from bennu.web.pages_account import AccountFlows, account_page_routes
 from bennu.web.pages_api_keys import KeyFlows, api_key_page_routes
+from bennu.web.pages_audit import audit_page_routes
 from bennu.web.pages_projects import TraceFlows, project_page_routes
 from bennu.web.pages_reset import ResetFlows, reset_page_routes
+from bennu.web.pages_roles import role_page_routes
 from bennu.web.pages_trace import trace_page_routes
+from bennu.web.pages_users import UserFlows, user_page_routes
 from bennu.web.pages_ways_in import WaysIn, ways_in_routes
 
 
@@ -32,6 +36,8 @@ class SiteFlows:
     reset: ResetFlows
     keys: KeyFlows
     account: AccountFlows
+    users: UserFlows
+    audit: AuditReading
     traces: TraceFlows
 
 
@@ -55,6 +61,9 @@ def site_routes(pages: Pages, assets: Assets, flows: SiteFlows) -> tuple[Route, 
         *reset_page_routes(pages, flows.reset),
         *api_key_page_routes(pages, flows.keys),
         *account_page_routes(pages, flows.account),
+        *user_page_routes(pages, flows.users),
+        *role_page_routes(pages, flows.users.roles),
+        *audit_page_routes(pages, flows.audit),
         *project_page_routes(pages, flows.traces),
         *trace_page_routes(pages, flows.traces),
         *asset_routes(assets),
