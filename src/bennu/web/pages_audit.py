@@ -119,6 +119,5 @@ def audit_page_routes(pages: Pages, reading: AuditReading) -> tuple[Route, ...]:
         handler=of.listing,
         permission=Permission.AUDIT_READ,
         summary="The page of the audit trail",
-        events=(EventName.AUDIT_READ,),
     )
     return (pages.as_page(route),)
