@@ -123,6 +123,9 @@ class HostileProvider:
     def count(self, path: str) -> int:
         return self.peer.paths().count(path)
 
+    def forget_codes(self) -> None:
+        self._codes.clear()
+
     # --- the browser's side ----------------------------------------------------------------
 
     def authorize(self, address: str) -> dict[str, str]:

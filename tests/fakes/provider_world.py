@@ -19,7 +19,7 @@ from bennu.auth.oauth2.stored import check_stored_provider, environment_provider
 from bennu.auth.sessions.routes import session_routes
 from bennu.auth.ways_in import signed_out_path
 from bennu.httpio.dispatch import application_of
-from bennu.httpio.frame import RequestFrame
+from bennu.httpio.frame import FrameOptions, RequestFrame
 from bennu.kernel.ids import SystemEntropy
 from bennu.kernel.secret import Secret
 from bennu.network.destinations import Destinations
@@ -85,7 +85,8 @@ class ProviderWorld:
             self.accounts.authenticator,
             self.accounts.cookies.access_name,
         )
-        app = RequestFrame(gate, self.accounts.clock, SystemEntropy(), root_url)
+        options = FrameOptions(root_url)
+        app = RequestFrame(gate, self.accounts.clock, SystemEntropy(), options)
         return httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url=ROOT_URL, headers=headers
         )
