@@ -112,7 +112,9 @@ class _Handlers:
         await self._sign_out.end_by_provider(
             caller_or_stranger(request), path_value(request, "provider"), tokens[0]
         )
-        return empty_answer(HTTPStatus.OK)
+        answer = empty_answer(HTTPStatus.OK)
+        answer.headers["cache-control"] = "no-store"  # Back-Channel Logout 1.0 section 2.8
+        return answer
 
     def _is_ours(self, name: str) -> bool:
         own = self._prefix + COOKIE_PREFIX
