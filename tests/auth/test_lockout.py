@@ -195,3 +195,16 @@ async def test_being_throttled_is_recorded_once_a_minute(accounts: Accounts) -> 
     assert await accounts.events() == ["auth.sign_in.throttled"]
     await accounts.audit.flush_folded(all_bursts=True)
     assert len(await accounts.events()) == 2
+
+
+async def test_an_attempt_that_nobody_could_look_at_does_not_count(accounts: Accounts) -> None:
+    for _ in range(3 * MOST):
+        assert await tries(accounts, 1, ATTACKER) == 1
+        await accounts.lockout.take_back("ada", at(ATTACKER))
+    assert await tries(accounts, 2 * MOST, ATTACKER) == MOST
+    await accounts.lockout.take_back("ada", at(ATTACKER))
+    assert await tries(accounts, 2, ATTACKER) == 1
+    # Of the count over all addresses only one's own attempts are taken back.
+    for number in range(ACCOUNT_FACTOR):
+        await tries(accounts, MOST, f"192.0.2.{number}")
+    assert await tries(accounts, 1, "198.51.100.1") == 0

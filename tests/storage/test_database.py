@@ -180,3 +180,20 @@ async def test_an_epoch_that_was_rolled_back_has_not_moved(database: Database) -
     with pytest.raises(LookupError):
         await database.write(work)
     assert await database.security_epoch() == 0
+
+
+async def test_what_need_not_last_is_committed_all_the_same(database: Database) -> None:
+    durability = {"sqlite": "PRAGMA synchronous", "postgresql": "SHOW synchronous_commit"}
+
+    def how(connection: Connection) -> str:
+        statement = text(durability[connection.dialect.name])
+        return str(connection.execute(statement).scalar())
+
+    before = await database.write(how)
+    assert await database.write(how, is_lasting=False) in {"1", "off"}
+    assert await database.write(how) == before
+    with pytest.raises(ZeroDivisionError):
+        await database.write(lambda _: 1 // 0, is_lasting=False)
+    assert await database.write(how) == before in {"2", "on"}
+    await database.write(put("passing"), is_lasting=False)
+    assert await database.read(names) == {"passing"}

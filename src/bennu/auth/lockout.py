@@ -128,7 +128,12 @@ class Lockout:
         # Whoever must wait anyway causes no writing.
         refusal = await self._database.read(
             lambda c: self._refusal(c, hashed, address, now), tiny=True
-        ) or await self._database.write(lambda c: self._count(c, hashed, address, now))
+        )
+        if refusal is None:
+            # A count that a power failure undoes is no harm, and every sign-in waits for it.
+            refusal = await self._database.write(
+                lambda c: self._count(c, hashed, address, now), is_lasting=False
+            )
         if refusal is not None:
             reason, blocked_until = refusal
             event = AuditEvent(
@@ -191,7 +196,8 @@ class Lockout:
         """
         if not self._is_on:
             return
-        hashed = _hash(self._vault.purpose_key(connection, KEY_PURPOSE), account)
+        key = self._key or self._vault.purpose_key(connection, KEY_PURPOSE)
+        hashed = _hash(key, account)
         address = counted_address(caller.address)
         own = lock_failures(connection, hashed, address)
         if not is_known_address(connection, hashed, address):
@@ -220,7 +226,7 @@ class Lockout:
             kept = replace(own, failures=left, blocked_until=until)
             write_failures(connection, hashed, address, kept)
 
-        await self._database.write(work)
+        await self._database.write(work, is_lasting=False)
 
     def _take_back(self, connection: Connection, account: str, failures: int) -> None:
         """Take failures back out of the count of the account; the rest was somebody else's."""

@@ -79,6 +79,7 @@ class Database:
         *,
         lane: Lane = Lane.ADMIN,
         prepare: Callable[[], None] | None = None,
+        is_lasting: bool = True,
     ) -> T:
         """Run ``work`` in one transaction; when this returns, it is on the disk.
 
@@ -90,11 +91,13 @@ class Database:
                 takes long without the database belongs into ``prepare``.
             lane: administrative work goes before ingest.
             prepare: runs first, in another thread, while no lock is held.
+            is_lasting: False for what a power failure may undo, such as a count of failures; it
+                saves the wait for the disk. The end of the process undoes nothing.
 
         Raises:
             UnavailableError: the database cannot serve now; nothing was changed.
         """
-        return await self._engine.write(work, lane=lane, prepare=prepare)
+        return await self._engine.write(work, lane=lane, prepare=prepare, is_lasting=is_lasting)
 
     async def security_epoch(self) -> int:
         """Return the number that every change of authority moves, as it is at this moment.

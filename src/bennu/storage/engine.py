@@ -31,7 +31,12 @@ class Engine(Protocol):
         """Run ``work`` in a transaction that sees one state of the database and changes none."""
 
     async def write(
-        self, work: Callable[[Connection], T], *, lane: Lane, prepare: Callable[[], None] | None
+        self,
+        work: Callable[[Connection], T],
+        *,
+        lane: Lane,
+        prepare: Callable[[], None] | None,
+        is_lasting: bool,
     ) -> T:
         """Run ``work`` in one transaction and return after its commit."""
 

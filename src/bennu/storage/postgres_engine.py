@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import URL, Connection, event
+from sqlalchemy import URL, Connection, event, text
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -151,10 +151,17 @@ class PostgresEngine:
                 return await connection.run_sync(work)
 
     async def write(
-        self, work: Callable[[Connection], T], *, lane: Lane, prepare: Callable[[], None] | None
+        self,
+        work: Callable[[Connection], T],
+        *,
+        lane: Lane,
+        prepare: Callable[[], None] | None,
+        is_lasting: bool,
     ) -> T:
         """Run ``work`` in one transaction; ingest has one connection of its own."""
         self._refuse_when_closed()
+        if not is_lasting:
+            work = _without_waiting(work)
         task = asyncio.create_task(self._write(work, lane, prepare))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
@@ -198,6 +205,16 @@ def _take_note(task: asyncio.Task[Any]) -> None:
     """Take the outcome; when everybody has stopped waiting there is nobody else to tell."""
     if not task.cancelled():
         task.exception()
+
+
+def _without_waiting(work: Callable[[Connection], T]) -> Callable[[Connection], T]:
+    """Let the commit not wait for the disk; the transaction is undone as a whole or not at all."""
+
+    def run(connection: Connection) -> T:
+        connection.execute(text("SET LOCAL synchronous_commit TO OFF"))
+        return work(connection)
+
+    return run
 
 
 async def _in_transaction(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:

@@ -108,10 +108,15 @@ class SqliteEngine:
         return await self._readers.run(work)
 
     async def write(
-        self, work: Callable[[Connection], T], *, lane: Lane, prepare: Callable[[], None] | None
+        self,
+        work: Callable[[Connection], T],
+        *,
+        lane: Lane,
+        prepare: Callable[[], None] | None,
+        is_lasting: bool,
     ) -> T:
         """Run ``work`` in the writer thread; ``prepare`` there too, before the lock is taken."""
-        return await self._writer.run(work, lane=lane, prepare=prepare)
+        return await self._writer.run(work, lane=lane, prepare=prepare, is_lasting=is_lasting)
 
     async def security_epoch(self) -> int:
         """Return the epoch; the row is read only when some commit happened since the last time."""

@@ -5,8 +5,9 @@ import logging
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final, TypeVar
@@ -16,6 +17,7 @@ from sqlalchemy import Engine as SqlEngine
 
 from bennu.storage.after_commit import with_actions
 from bennu.storage.failures import DatabaseUnavailableError, database_failures
+from bennu.storage.sqlite_connection import driver_of
 
 T = TypeVar("T")
 
@@ -32,6 +34,7 @@ class _Job:
     arrival: int
     work: Callable[[Connection], Any] | None = field(compare=False, default=None)
     prepare: Callable[[], None] | None = field(compare=False, default=None)
+    is_lasting: bool = field(compare=False, default=True)
     outcome: "Future[Any]" = field(compare=False, default_factory=Future)
 
 
@@ -98,13 +101,20 @@ class ConnectionThreads:
         *,
         lane: int = 0,
         prepare: Callable[[], None] | None = None,
+        is_lasting: bool = True,
     ) -> T:
         """Run ``work`` in one of the threads, in one transaction.
+
+        Args:
+            work: gets the connection of the thread.
+            lane: the smaller number goes first.
+            prepare: runs in the thread before the transaction.
+            is_lasting: whether a power failure must not undo it.
 
         Raises:
             UnavailableError: the database cannot serve now, or it is being closed.
         """
-        job = _Job(lane, next(self._arrivals), work, prepare)
+        job = _Job(lane, next(self._arrivals), work, prepare, is_lasting)
         with self._gate:
             if not self._is_open:
                 raise DatabaseUnavailableError("the database is closed")
@@ -155,7 +165,7 @@ class ConnectionThreads:
                 job.prepare()
             with database_failures():
                 connection = connection or self._engine.connect()
-                with connection.begin():
+                with _commits(connection, is_lasting=job.is_lasting), connection.begin():
                     result, actions = with_actions(job.work)(connection)
             for action in actions:
                 action()
@@ -174,3 +184,20 @@ class ConnectionThreads:
         connection.invalidate()
         connection.close()
         return None
+
+
+@contextmanager
+def _commits(connection: Connection, *, is_lasting: bool) -> Iterator[None]:
+    """Let commits inside wait for the disk or not; see PRAGMA synchronous.
+
+    A later commit that waits brings all earlier ones to the disk with it.
+    """
+    if is_lasting:
+        yield
+        return
+    driver = driver_of(connection)
+    driver.execute("PRAGMA synchronous = NORMAL")
+    try:
+        yield
+    finally:
+        driver.execute("PRAGMA synchronous = FULL")
