@@ -222,7 +222,7 @@ def _follow(connection: Connection, link: Link, identity: Identity, now: int) ->
     if changes.values or changes.after:
         update_user(connection, user.row_id, {**changes.values, "updated_at": now})
     if not changes.after:
-        return Admitted(_existing(connection, link.row_id), kept_email=kept_email)
+        return Admitted(user, kept_email=kept_email)
     if changes.after.keys() & {"role", "active"}:
         move_security_epoch(connection)
     name = EventName.ROLE_ASSIGNED if "role" in changes.after else EventName.USER_CHANGED

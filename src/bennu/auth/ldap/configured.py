@@ -91,13 +91,14 @@ class ConfiguredDirectory:
         from bennu.auth.ldap.directory import Directory  # noqa: PLC0415 - needs the extra
         from bennu.auth.ldap.proof import Prover  # noqa: PLC0415 - needs the extra
 
+        threads = DirectoryThreads(self._clock)
         try:
-            directory = Directory(self._settings, self._clock)
+            directory = Directory(self._settings, self._clock, threads.later)
         except LdapFault as fault:
             names = " or ".join(fault.variables)
             raise UnusableDirectoryError(f"{names}: {fault.detail}") from None
-        self._threads = DirectoryThreads(self._clock)
-        prover = Prover(directory, self._settings, self._clock, self._entropy, self._threads)
+        self._threads = threads
+        prover = Prover(directory, self._settings, self._clock, self._entropy, threads)
         self._census = Census(directory, self._settings, self._clock).take
         self._prove, self._close = prover.prove, directory.close
 

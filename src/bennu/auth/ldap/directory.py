@@ -14,6 +14,7 @@ from bennu.auth.ldap.deadline import Deadline
 from bennu.auth.ldap.faults import LdapFault, Step
 from bennu.auth.ldap.hosts import Hosts
 from bennu.auth.ldap.settings import LdapServer, LdapSettings
+from bennu.auth.ldap.spares import Later, Spares
 from bennu.auth.ldap.tls import TlsContexts
 from bennu.kernel.clock import Clock
 from bennu.kernel.secret import Secret
@@ -34,17 +35,19 @@ class Directory:
     Args:
         settings: with at least one server.
         clock: monotonic times.
+        later: runs something soon in another thread, to have connections ready in advance.
 
     Raises:
         LdapFault: a file that the settings name cannot be used.
     """
 
-    def __init__(self, settings: LdapSettings, clock: Clock) -> None:
+    def __init__(self, settings: LdapSettings, clock: Clock, later: Later | None = None) -> None:
         self._settings, self._clock = settings, clock
         self._contexts = TlsContexts(settings)
         self._hosts = Hosts(settings.servers, clock)
         self._lock = threading.Lock()
         self._idle: list[LdapConnection] = []
+        self._spares = Spares(self._open_in_advance, clock, later)
 
     # --- connections -----------------------------------------------------------------------
 
@@ -159,17 +162,35 @@ class Directory:
             LdapFault: no server answers in time.
         """
 
-        def bind(server: LdapServer, until: Deadline) -> str:
-            connection = self.open_connection(server, until)
+        def bind_on(connection: LdapConnection, until: Deadline) -> str:
             try:
                 return connection.bind(dn, password.reveal(), until, Step.USER_BIND)
             finally:
                 connection.close()
 
-        return self._first_usable(bind, deadline)
+        def bind(server: LdapServer, until: Deadline) -> str:
+            spare = self._spares.take(server)
+            if spare is not None:
+                try:
+                    return bind_on(spare, until.within(IDLE_SECONDS_TO_ANSWER))
+                except LdapFault as fault:
+                    if not fault.is_of_host or until.is_over:
+                        raise
+            return bind_on(self.open_connection(server, until), until)
+
+        def bind_and_prepare(server: LdapServer, until: Deadline) -> str:
+            reason = bind(server, until)
+            self._spares.order(server)
+            return reason
+
+        return self._first_usable(bind_and_prepare, deadline)
+
+    def _open_in_advance(self, server: LdapServer) -> LdapConnection:
+        return self.open_connection(server, Deadline.after(self._clock, HOST_SECONDS))
 
     def close(self) -> None:
         """Close what is idle."""
+        self._spares.close()
         with self._lock:
             idle, self._idle = self._idle, []
         for connection in idle:

@@ -5,6 +5,7 @@ too long is told at once.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
@@ -59,6 +60,11 @@ class DirectoryThreads:
             raise _too_late() from None
         finally:
             self._under_way -= 1
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Run something soon that nobody waits for; nothing once stopped."""
+        with contextlib.suppress(RuntimeError):
+            self._executor.submit(work)
 
     def stop(self) -> None:
         """Let what runs come to its own end, and take nothing more."""
