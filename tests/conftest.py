@@ -25,6 +25,7 @@ pytest_plugins = (
     "peers.postgres",
     "peers.mail",
     "peers.oidc",
+    "peers.netns",
     "peers.redis",
     "peers.slapd",
     "peers.samba",

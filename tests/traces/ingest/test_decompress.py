@@ -1,5 +1,6 @@
 import contextlib
 import gzip
+import tracemalloc
 import zlib
 
 import pytest
@@ -95,3 +96,43 @@ def test_a_body_of_exactly_the_limit_passes() -> None:
 def test_any_bytes_give_bytes_or_a_refusal(body: bytes, encoding: str) -> None:
     with contextlib.suppress(AppError):
         assert len(decompress_body(body, encoding, 1_000)) <= 1_000
+
+
+LARGE = bytes(range(256)) * 40_000 + BODY  # more than two steps of the decoder
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("gzip", gzip.compress(LARGE, 1, mtime=0)),
+        ("gzip", gzip.compress(LARGE[:7], mtime=0) + gzip.compress(LARGE[7:], 1, mtime=0)),
+        ("gzip", gzip.compress(LARGE, 1, mtime=0) + gzip.compress(b"", mtime=0)),
+        ("deflate", zlib.compress(LARGE, 1)),
+        ("deflate", zlib.compress(LARGE, 1)[2:-4]),
+        ("gzip", gzip.compress(bytes(4_194_304), mtime=0)),
+        ("deflate", zlib.compress(bytes(4_194_304))),
+    ],
+)
+def test_large_bodies_are_inflated_in_steps(encoding: str, body: bytes) -> None:
+    limit = 20_000_000
+    content = decompress_body(body, encoding, limit)
+    assert content in {LARGE, bytes(4_194_304)}
+    assert decompress_body(body, encoding, len(content)) == content
+    with pytest.raises(TooLargeError):
+        decompress_body(body, encoding, len(content) - 1)
+    for broken in (body[:-1], body[: len(body) // 2], body + b"more" * 10_000):
+        with pytest.raises(MalformedError):
+            decompress_body(broken, encoding, limit)
+
+
+@pytest.mark.parametrize(("encoding", "bomb"), BOMBS[:1] + BOMBS[3:6])
+def test_a_bomb_never_takes_more_than_the_limit_and_a_step(encoding: str, bomb: bytes) -> None:
+    limit = 20_000_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLargeError):
+            decompress_body(bomb, encoding, limit)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < limit + 3 * 4_194_304

@@ -1,0 +1,1 @@
+"""Rules for firewalls, made from the effective settings."""
