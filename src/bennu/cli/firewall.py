@@ -74,15 +74,13 @@ def _networks(option: str, what: str) -> Callable[[Command], Command]:
     metavar="LABEL=VALUE",
     help="The pods, for --format k8s.",
 )
-def firewall_command(  # noqa: PLR0913 - one argument for each option
+def firewall_command(
     *,
     env_file: Path | None,
     kind: str,
-    http_from: Sequence[Network],
-    grpc_from: Sequence[Network],
-    metrics_from: Sequence[Network],
     user: str,
     selector: str,
+    **networks: Sequence[Network],
 ) -> None:
     """Print firewall rules for the settings: ports, and what the server itself calls.
 
@@ -93,7 +91,8 @@ def firewall_command(  # noqa: PLR0913 - one argument for each option
     label = _LABEL.fullmatch(selector)
     if label is None:
         raise click.BadParameter("a label such as app=phoenix", param_hint="--selector")
-    sources = Sources(tuple(http_from), tuple(grpc_from), tuple(metrics_from))
+    http, grpc, metrics = (tuple(networks[f"{door}_from"]) for door in ("http", "grpc", "metrics"))
+    sources = Sources(http, grpc, metrics)
     plan = firewall_plan(load_settings(env_file), sources, addresses_of, user)
     lines = {
         "iptables": lambda: iptables_rules(plan),
