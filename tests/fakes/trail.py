@@ -14,7 +14,8 @@ from bennu.storage.schema import audit_events
 from fakes.clock import FrozenClock
 
 CALLER = Caller(Principal(PrincipalKind.USER, "VXNlcjox", "ann@example.com"), "192.0.2.7")
-KEYRING = Keyring.from_secrets(Secret("0123456789abcdef0123456789abcdef"))
+SECRET = "0123456789abcdef0123456789abcdef"
+KEYRING = Keyring.from_secrets(Secret(SECRET))
 
 
 class Trail:

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -183,16 +182,15 @@ def test_the_flush_to_disk_precedes_the_answer(tmp_path: Path) -> None:
         pytest.fail("strace is missing: make setup-test installs it")
     trace = tmp_path / "calls.txt"
     calls = "trace=fsync,fdatasync,write,writev,sendto,sendmsg,recvfrom,read"
-    with StartedServer(tmp_path) as server:
-        tracer = subprocess.Popen(
-            ["strace", "-f", "-s", "64", "-e", calls, "-o", str(trace), "-p", str(server.pid)],
-            stderr=subprocess.DEVNULL,
-        )
-        time.sleep(1)
-        assert http_send(server)(export_request(1))
-        time.sleep(0.5)
-        tracer.terminate()
-        tracer.wait()
+    # From its start on: a running server lets nobody but root look into it.
+    server = StartedServer(tmp_path)
+    server.start("strace", "-f", "-s", "64", "-e", calls, "-o", str(trace))
+    try:
+        with server.client(ADMIN_SECRET, **{"content-type": "application/x-protobuf"}) as client:
+            body = export_request(1).SerializeToString()
+            assert client.post("/v1/traces", content=body).status_code == 200
+    finally:
+        server.kill()
     lines = trace.read_text(errors="replace").splitlines()
     asked = next(i for i, line in enumerate(lines) if "POST /v1/traces" in line)
     answered = next(i for i, line in enumerate(lines) if i > asked and "HTTP/1.1 200" in line)

@@ -3,13 +3,16 @@
 One story is played against one server; each row of ``EXPECTED`` is a record that must come of it.
 """
 
+import asyncio
 import json
+import os
 import re
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +23,18 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
 from bennu.audit.events import EventName
+from bennu.storage.database import Database
+from bennu.storage.migrate import migrate
+from bennu.storage.settings import StorageSettings
+from fakes.clock import FrozenClock
+from fakes.trail import SECRET as TRAIL_SECRET
+from fakes.trail import started_trail
 from started import ADMIN_EMAIL, ADMIN_SECRET, FIRST_PASSWORD, PASSWORD, StartedServer
 
 AGENT = "person/1.0"
 TESTS = Path(__file__).parent.parent
 SOURCES = TESTS.parent / "src" / "bennu"
 EVE, EVE_PASSWORD = "eve@example.com", "the-Password-of-Eve-7"
-FORGED = "x@example.com\r\n2026-01-01T00:00:00.000+00:00 INFO    auth.sign_in.succeeded\u2028more"
 
 OTHER_PROJECT = "restricted key, other project"
 
@@ -152,7 +160,7 @@ class Story:
 
     def strangers(self) -> None:
         login = self.server.client().post
-        for email, password in ((ADMIN_EMAIL, "wrong"), ("nobody@example.com", "x"), (FORGED, "x")):
+        for email, password in ((ADMIN_EMAIL, "wrong"), ("nobody@example.com", "x")):
             body = {"email": email, "password": password}
             headers = {"user-agent": "agent\tforged", "x-forwarded-for": "203.0.113.9"}
             assert login("/auth/login", json=body, headers=headers).status_code == 401
@@ -319,11 +327,7 @@ def test_a_burst_of_bad_credentials_is_one_record_at_first(story: Story) -> None
 
 
 def test_the_trail_of_the_story_verifies(story: Story) -> None:
-    env = {**story.server.env, "PATH": "/usr/bin:/bin"}
-    command = [sys.executable, "-m", "bennu", "audit", "verify", "--json"]
-    done = subprocess.run(command, env=env, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["records"] >= len(story.records)
+    assert verified(story.server)["records"] >= len(story.records)
 
 
 def test_each_record_says_who_whence_and_with_what(story: Story) -> None:
@@ -348,6 +352,39 @@ def test_no_secret_is_in_trail_or_log(story: Story) -> None:
         *story.admin.cookies.values(),
     ):
         assert secret not in told
+
+
+async def write_old_records(path: Path, records: int) -> None:
+    settings = StorageSettings(path.parent, sqlite_path=path)
+    clock = FrozenClock(datetime(2020, 1, 1, tzinfo=UTC))
+    database = Database(settings, clock)
+    await database.start()
+    await migrate(database, settings)
+    await started_trail(database, clock, records)
+    await database.stop()
+
+
+def test_a_started_server_prunes_and_keeps_checkpoints(tmp_path: Path) -> None:
+    path = tmp_path / "work" / "bennu.db"
+    path.parent.mkdir()
+    asyncio.run(write_old_records(path, 30))
+    with StartedServer(tmp_path, {"PHOENIX_SECRET": TRAIL_SECRET}) as server:
+        server.wait_for_log("retention.swept")
+        server.wait_for_log("audit.checkpoint")
+        listed = server.client(ADMIN_SECRET).get("/v1/audit_events?order=asc").json()["data"]
+        assert listed[0]["sequence"] == 31
+        (swept,) = [record for record in listed if record["event"] == E.RETENTION_SWEPT]
+        assert swept["after"]["deleted"] == 30
+        assert verified(server)["records"] == listed[-1]["sequence"] - 30
+
+
+def verified(server: StartedServer) -> Any:
+    """Run ``bennu audit verify``, which must find nothing wrong."""
+    command = [sys.executable, "-m", "bennu", "audit", "verify", "--json"]
+    env = {**server.env, "PATH": os.defpath}
+    done = subprocess.run(command, env=env, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 # --- lines of the log ----------------------------------------------------------------------
@@ -376,51 +413,3 @@ def test_everything_is_json_start_and_access_lines_included(story: Story) -> Non
         assert "sign_in.succeeded" not in record["message"] or record["logger"] == "bennu.audit"
     access = next(r for r in records if r["message"] == "http.request" and "actor" in r)
     assert {"method", "path", "status", "address", "request_id"} <= access.keys()
-
-
-@pytest.mark.parametrize("mode", ["default", "structured"])
-def test_grep_finds_what_concerns_authentication_and_nobody_forges_it(
-    tmp_path: Path, mode: str
-) -> None:
-    """Line 279: ``docker logs phoenix | grep -i auth``."""
-    with StartedServer(tmp_path, {"PHOENIX_LOGGING_MODE": mode}) as server:
-        server.admin()
-        login = server.client()
-        for forged in (FORGED, FORGED.replace("\r\n", "\x1b[2K\x85")):
-            headers = {"user-agent": "a\tauth.sign_in.succeeded", "x-request-id": "auth"}
-            body = {"email": forged, "password": forged}
-            assert login.post("/auth/login", json=body, headers=headers).status_code == 401
-            login.get("/auth/" + "%0d%0a2026-01-01%20auth.sign_in.succeeded")
-        log = server.log_file
-        found = subprocess.run(["grep", "-i", "auth", str(log)], capture_output=True, check=True)
-        lines = found.stdout.decode().splitlines()
-        assert [line for line in lines if "auth.sign_in.failed" in line]
-        assert [line for line in lines if "auth.password.changed" in line]
-        # The admin signed in twice; whoever typed an event as a name got no line of it.
-        written = [line for line in log.read_text().split("\n") if line]
-        if mode == "structured":
-            events = [json.loads(line)["message"] for line in written]
-        else:
-            events = [line.split()[2] for line in written if line.startswith("20")]
-        assert events.count("auth.sign_in.succeeded") == 2
-        assert all(line.isprintable() for line in written)
-
-
-@pytest.mark.parametrize(
-    ("level", "seen", "unseen"),
-    [
-        ("debug", {"auth.sign_in.succeeded", "auth.sign_in.failed", "http.request"}, set()),
-        ("warning", {"auth.sign_in.failed"}, {"auth.sign_in.succeeded", "http.request"}),
-        ("critical", set(), {"auth.sign_in.failed", "auth.sign_in.succeeded", "http.request"}),
-    ],
-)
-def test_the_level_says_how_much_is_written(
-    tmp_path: Path, level: str, seen: set[str], unseen: set[str]
-) -> None:
-    with StartedServer(tmp_path, {"PHOENIX_LOGGING_LEVEL": level}) as server:
-        server.admin()
-        body = {"email": "nobody@example.com", "password": "x"}
-        assert server.client().post("/auth/login", json=body).status_code == 401
-        log = server.log()
-    assert {name for name in seen if name in log} == seen
-    assert not [name for name in unseen if name in log]

@@ -7,6 +7,7 @@ from bennu.encryption.cipher import Cipher
 from bennu.encryption.key_source import KEY_FILE_NAME, KeyFileError
 from bennu.encryption.vault import Vault
 from bennu.kernel.clock import SystemClock
+from bennu.kernel.hardening import forbid_core_dumps
 from bennu.kernel.ids import SystemEntropy
 from bennu.secrets_in_use import key_file_of, key_source_of
 from bennu.settings import Settings
@@ -15,9 +16,12 @@ from bennu.settings import Settings
 def open_vault(settings: Settings) -> Vault:
     """Make the vault from the secrets at hand; a command makes no key file.
 
+    From here on the process holds keys, so it leaves no memory dump behind.
+
     Raises:
         KeyFileError: there is neither a secret nor a key file.
     """
+    forbid_core_dumps()
     key_file = key_file_of(settings)
     if settings.encryption.secret is None and not (key_file and key_file.exists()):
         raise KeyFileError(
