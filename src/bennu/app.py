@@ -16,6 +16,7 @@ from bennu.access import SERVER, Caller, Principal
 from bennu.app_accounts import AccountBasis, wire_accounts
 from bennu.app_directory import wire_directory
 from bennu.app_monitoring import Watched, metrics_application, metrics_of
+from bennu.app_privacy import wire_privacy
 from bennu.app_providers import wire_providers
 from bennu.app_site import SiteBasis, wire_site
 from bennu.app_translations import (
@@ -102,6 +103,7 @@ class Application:
         self._directory = wire_directory(
             settings, self._database, self._audit, self._sessions, self._lockout
         )
+        self._privacy = wire_privacy(settings, self._database, self._audit, self._entropy)
         self._key_uses = LastUses(self._database, self._clock)
         self._activity = SessionActivity(self._database, self._clock, settings.auth)
         self._stored = StoredSettings(
@@ -130,6 +132,7 @@ class Application:
         self.watched = Watched(
             self._database, self._vault, self._audit, self._buffer, self.front.connections
         )
+        self.watched.retention = self._privacy.sweep.numbers
         self.metrics_asgi = metrics_application(settings, metrics, self._clock, self.watched)
 
     def _routes(self) -> tuple[Route, ...]:
@@ -162,6 +165,7 @@ class Application:
             *providers.routes,
             *stored_settings_routes(self._stored),
             *audit_routes(database, self._audit),
+            *self._privacy.routes,
             *discovery_routes(lambda: self.routes),
             *wire_site(site),
         )
@@ -240,6 +244,7 @@ class Application:
         secrets_given = environment_secrets(self._settings)
         await self._database.write(lambda c: self._vault.record_sightings(c, secrets_given))
         await self._make_first_accounts()
+        await self._privacy.start()
         self._tasks = tasks = BackgroundTasks(self._repeated())
         self._tasks.start()
         self.watched.task_failures = lambda: tasks.failures
@@ -278,6 +283,7 @@ class Application:
             Repeated("api_keys.last_use", self._key_uses.write_uses, tick, tick),
             Repeated("auth.failures", self._lockout.sweep_failures, hourly, first),
             *self._directory.repeated,
+            *self._privacy.repeated,
         )
 
     def announce(self) -> None:

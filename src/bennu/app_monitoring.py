@@ -63,6 +63,7 @@ class Watched:
         buffer: of the ingest.
         connections: of the HTTP listener.
         task_failures: by name of the task.
+        retention: what sweeps did since the start.
         certificate_days: until the certificate expires; None without TLS.
     """
 
@@ -72,6 +73,7 @@ class Watched:
     buffer: IngestBuffer
     connections: Connections
     task_failures: Callable[[], Mapping[str, int]] = field(default=dict)
+    retention: Mapping[str, int] = field(default_factory=dict)
     certificate_days: Callable[[], int] | None = None
 
 
@@ -141,6 +143,8 @@ class Monitoring:
         put("bennu_secret_rotation_days", self._settings.encryption.rotation_days)
         if watched.certificate_days is not None:
             put("bennu_tls_certificate_days_left", watched.certificate_days())
+        for name in ("runs", "traces", "spans", "failures"):
+            put(f"bennu_retention_{name}_total", watched.retention.get(name, 0))
         failures = watched.task_failures()
         self._metrics.put("bennu_task_failures_total", {(n,): c for n, c in failures.items()})
 

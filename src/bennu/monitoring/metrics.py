@@ -76,6 +76,12 @@ READINGS: Final[Mapping[str, Reading]] = MappingProxyType(
         "bennu_connections_closed_slow_total": Reading(
             "Connections closed because the client was too slow.", is_counter=True
         ),
+        "bennu_retention_runs_total": Reading("Finished runs of policies.", is_counter=True),
+        "bennu_retention_traces_total": Reading("Traces that sweeps deleted.", is_counter=True),
+        "bennu_retention_spans_total": Reading("Spans that sweeps deleted.", is_counter=True),
+        "bennu_retention_failures_total": Reading(
+            "Projects that a sweep could not finish.", is_counter=True
+        ),
         "bennu_task_failures_total": Reading(
             "Failed runs of work beside requests, by name.", ("task",), is_counter=True
         ),

@@ -19,6 +19,14 @@ from bennu.storage.schema.audit import audit_checkpoints, audit_events, audit_he
 from bennu.storage.schema.columns import metadata
 from bennu.storage.schema.itself import meta, security_epoch
 from bennu.storage.schema.people import grants, groups, memberships, roles, users
+from bennu.storage.schema.privacy import (
+    applied_erasures,
+    leases,
+    legal_holds,
+    privacy_jobs,
+    retention_policies,
+    retention_sweeps,
+)
 from bennu.storage.schema.secrets import (
     purpose_keys,
     secret_sightings,
@@ -38,6 +46,7 @@ from bennu.storage.schema.ways_in import (
 __all__ = [
     "annotation_configs",
     "api_keys",
+    "applied_erasures",
     "audit_checkpoints",
     "audit_events",
     "audit_head",
@@ -46,12 +55,17 @@ __all__ = [
     "grants",
     "groups",
     "known_addresses",
+    "leases",
+    "legal_holds",
     "memberships",
     "meta",
     "metadata",
+    "privacy_jobs",
     "project_annotation_configs",
     "projects",
     "purpose_keys",
+    "retention_policies",
+    "retention_sweeps",
     "roles",
     "secret_sightings",
     "secret_values",

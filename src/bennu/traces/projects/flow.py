@@ -13,6 +13,7 @@ from bennu.kernel.clock import Clock, to_microseconds
 from bennu.kernel.errors import DeniedError, InvalidError, NotFoundError
 from bennu.kernel.ids import row_id_of
 from bennu.storage.database import Connection, Database
+from bennu.traces.projects.held import refuse_held_project
 from bennu.traces.projects.store import (
     DEFAULT_PROJECT_NAME,
     KIND,
@@ -172,12 +173,14 @@ class Projects:
         Raises:
             NotFoundError: there is none that the caller may see.
             DeniedError: it is the default project.
+            ConflictError: a legal hold keeps it, or something in it.
         """
 
         def work(connection: Connection) -> None:
             project = visible_project(connection, caller, identifier, Permission.PROJECTS_DELETE)
             if project.name == DEFAULT_PROJECT_NAME:
                 raise DeniedError("The default project cannot be deleted")
+            refuse_held_project(connection, project.row_id)
             delete_project_row(connection, project.row_id)
             event = AuditEvent(
                 EventName.PROJECT_DELETED,

@@ -14,6 +14,7 @@ from bennu.kernel.errors import ConflictError, InvalidError, NotFoundError
 from bennu.kernel.ids import global_id, row_id_of
 from bennu.storage.database import Connection, Database
 from bennu.traces.projects.flow import visible_project
+from bennu.traces.projects.held import refuse_held_traces
 from bennu.traces.projects.store import KIND as PROJECT_KIND
 from bennu.traces.sessions.query import (
     StoredSession,
@@ -137,7 +138,9 @@ class TraceSessions:
             events: list[AuditEvent] = []
             for session in found:
                 of_session = traces_of_sessions(connection, [session.row_id])[session.row_id]
-                removed = remove_traces(connection, [trace.row_id for trace in of_session])
+                rows = [trace.row_id for trace in of_session]
+                refuse_held_traces(connection, rows)
+                removed = remove_traces(connection, rows)
                 events.append(_deleted(session, removed.traces, removed.spans))
             for event in events:
                 self._audit.record(connection, event, caller)

@@ -17,6 +17,7 @@ from bennu.kernel.errors import ConflictError, DeniedError, MalformedError, NotF
 from bennu.kernel.ids import global_id, row_id_of
 from bennu.storage.database import Connection, Database
 from bennu.traces.projects.flow import visible_project
+from bennu.traces.projects.held import refuse_held_traces
 from bennu.traces.projects.store import KIND as PROJECT_KIND
 from bennu.traces.projects.store import check_project_name, find_project
 from bennu.traces.spans.cursors import Position
@@ -160,6 +161,7 @@ class Spans:
                 )
             if len(places) > 1:
                 raise ConflictError("Several projects hold this span id; name the span by its id")
+            refuse_held_traces(connection, [place.trace_row for place in places])
             if not places or not remove_span(connection, places[0]):
                 raise NotFoundError(f"Span with span_id '{identifier}' not found")
             event = AuditEvent(

@@ -14,6 +14,7 @@ from bennu.kernel.errors import ConflictError, InvalidError, NotFoundError
 from bennu.kernel.ids import global_id, row_id_of
 from bennu.storage.database import Connection, Database
 from bennu.traces.projects.flow import visible_project
+from bennu.traces.projects.held import refuse_held_traces
 from bennu.traces.projects.store import KIND as PROJECT_KIND
 from bennu.traces.projects.store import Project
 from bennu.traces.spans.cursors import Position, position_of_value_cursor, value_cursor
@@ -99,12 +100,13 @@ class Traces:
 
         Raises:
             NotFoundError: there is none in the projects that the caller may see.
-            ConflictError: the sender's id stands in several of them.
+            ConflictError: the sender's id stands in several of them, or a legal hold keeps it.
         """
         require(caller.principal, Permission.TRACES_WRITE)
 
         def work(connection: Connection) -> None:
             (place,) = _places(connection, caller, [identifier])
+            refuse_held_traces(connection, [place.row_id])
             removed = remove_traces(connection, [place.row_id])
             if not removed.traces:
                 raise _not_found(identifier)
@@ -129,6 +131,7 @@ class Traces:
         Raises:
             NotFoundError: there is no such project that the caller may see.
             InvalidError: the time is empty.
+            ConflictError: a legal hold keeps some of them.
         """
         require(caller.principal, Permission.TRACES_WRITE)
         if from_ns >= before_ns:
@@ -140,6 +143,7 @@ class Traces:
                 connection, found.row_id, from_ns, before_ns, _DELETED_AT_ONCE
             )
             if rows:
+                refuse_held_traces(connection, rows)
                 removed = remove_traces(connection, rows)
                 self._audit.record(connection, _deleted_many(found, removed), caller)
             return len(rows) == _DELETED_AT_ONCE
@@ -155,7 +159,8 @@ class Traces:
         Raises:
             NotFoundError: a trace or the destination is none that the caller may see.
             InvalidError: the traces are of several projects.
-            ConflictError: the destination holds one of the ids already.
+            ConflictError: the destination holds one of the ids already, or a legal hold keeps
+                a trace where it is.
         """
         require(caller.principal, Permission.TRACES_WRITE)
 
@@ -167,6 +172,7 @@ class Traces:
                 raise InvalidError("All traces must be of one project")
             if to.row_id in sources:
                 return 0, to
+            refuse_held_traces(connection, [place.row_id for place in places])
             move_traces(connection, [place.row_id for place in places], to.row_id)
             for place in places:
                 self._audit.record(connection, _transferred(place, to), caller)
