@@ -17,6 +17,7 @@ from bennu.auth.sessions.cookies import SessionCookies
 from bennu.auth.sessions.flow import Sessions
 from bennu.auth.sign_in_guard import SignInGuard
 from bennu.httpio.route import Route
+from bennu.kernel.errors import UnavailableError
 from bennu.kernel.ids import SystemEntropy
 from bennu.kernel.tasks import Repeated
 from bennu.settings import Settings
@@ -57,6 +58,13 @@ def wire_directory(
     if not every_seconds:
         return DirectoryParts(configured, sign_in, routes)
     sync = DirectorySync(database, audit, configured)
+
+    async def sync_or_alarm() -> None:
+        report = await sync.sync_with_directory()
+        if report.refusal:
+            # Counted as a failure of the task, so that monitoring sees it.
+            raise UnavailableError("The directory was not compared", detail=report.refusal)
+
     first = min(every_seconds, _FIRST_SYNC_SECONDS)
-    repeated = (Repeated("ldap.sync", sync.sync_with_directory, every_seconds, first),)
+    repeated = (Repeated("ldap.sync", sync_or_alarm, every_seconds, first),)
     return DirectoryParts(configured, sign_in, routes, repeated)

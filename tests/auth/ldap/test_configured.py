@@ -1,5 +1,7 @@
 """The directory as a server uses it."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,10 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it(
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(NoLdapLibraryError, match=r"pip install 'bennu\[ldap\]'"):
         require_ldap_library()
+
+
+def test_routes_are_listed_and_settings_checked_without_the_library() -> None:
+    script = (
+        "import sys, bennu.app, bennu.cli.config, bennu.cli.ldap; sys.exit('ldap' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -247,3 +247,10 @@ def test_an_answer_that_is_no_ldap_is_a_fault_of_the_host(slapd: SlapdServer) ->
 def test_closing_leaves_nothing_open(slapd: SlapdServer) -> None:
     with asked(slapd.env()) as one:
         assert search(one.directory, Query(PEOPLE, "(uid=alice)"))
+
+
+def test_long_work_ends_when_the_server_stops(slapd: SlapdServer) -> None:
+    directory = directory_of(slapd)
+    directory.close()
+    with pytest.raises(LdapFault, match="being stopped"):
+        search(directory, Query(PEOPLE, "(uid=alice)"))

@@ -60,6 +60,12 @@ async def test_people_without_addresses(slapd: SlapdServer) -> None:
         assert await directory.who("alice", "alicepw") == "missing_unique_id"
 
 
+async def test_the_first_value_that_is_an_address_counts(own_slapd: SlapdServer) -> None:
+    own_slapd.set_values(f"uid=bob,{PEOPLE}", "mail", "no address", "Bob@Corp.Test")
+    with asked(own_slapd.env()) as directory:
+        assert (await identity(directory, "bob", "bobpw")).email == "bob@corp.test"
+
+
 @pytest.mark.parametrize(
     ("more", "roles"),
     [

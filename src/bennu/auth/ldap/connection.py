@@ -191,15 +191,31 @@ class LdapConnection:
         number = request()
         self._carrier.send_request(answer_by, step)
         while True:
-            kind, data, _, controls = self._ldap.result3(number, all=0, timeout=0)
+            kind, data, controls = self._next_part(number, step)
             if kind is None:
-                if not self._carrier.has_unread:
-                    self._carrier.fetch_answer(answer_by, step)
-            elif kind == ldap.RES_SEARCH_ENTRY:
-                if entries is not None:
-                    entries.extend(make_entry(dn, values) for dn, values in data)
-            elif kind != ldap.RES_SEARCH_REFERENCE:
+                self._await_more(answer_by, step)
+            elif kind == ldap.RES_SEARCH_ENTRY and entries is not None:
+                entries.extend(make_entry(dn, values) for dn, values in data)
+                if len(entries) > MOST_ENTRIES:
+                    raise LdapFault(step, "far too many entries", _VARIABLES_OF_STEP[step])
+            elif kind not in {ldap.RES_SEARCH_ENTRY, ldap.RES_SEARCH_REFERENCE}:
                 return list(controls or ())
+
+    def _await_more(self, answer_by: Deadline, step: Step) -> None:
+        """Bring the next part of an answer to the library, unless it has some unread."""
+        if answer_by.is_over:
+            raise LdapFault(step, "no answer in time", (_HOST,), is_of_host=True)
+        if not self._carrier.has_unread:
+            self._carrier.fetch_answer(answer_by, step)
+
+    def _next_part(self, number: int, step: Step) -> tuple[Any, Any, Any]:
+        """Return kind, data and controls of the next part of an answer, if it has arrived."""
+        try:
+            kind, data, _, controls = self._ldap.result3(number, all=0, timeout=0)
+        except (UnicodeError, ValueError) as error:
+            detail = f"the answer cannot be read ({type(error).__name__})"
+            raise LdapFault(step, detail, (_HOST,)) from None
+        return kind, data, controls
 
     def _refuse(self, error: ldap.LDAPError, step: Step) -> Any:  # noqa: ANN401 - never returns
         raise _fault_of(error, step) from None

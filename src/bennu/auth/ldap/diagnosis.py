@@ -19,12 +19,11 @@ from bennu.auth.ldap.faults import LdapFault, Step
 from bennu.auth.ldap.filters import fill_filter, filter_of_everybody, is_exact_match
 from bennu.auth.ldap.groups import RoleRule
 from bennu.auth.ldap.membership import Groups, groups_of
-from bennu.auth.ldap.people import Person, attributes_of_people, describe
+from bennu.auth.ldap.people import Person, attributes_of_people, describe, email_of
 from bennu.auth.ldap.settings import LdapServer, LdapSettings
 from bennu.auth.ldap.shown_certificate import describe_certificate, describe_untrusted
 from bennu.auth.ldap.tls import make_tls_context, secure
 from bennu.auth.ldap.wire import dial, resolve
-from bennu.auth.provision import outside_email
 from bennu.kernel.clock import Clock
 from bennu.kernel.secret import Secret
 
@@ -221,7 +220,7 @@ class Diagnosis:
         with self._step(Step.ATTRIBUTES) as note:
             lines, missing = [f"dn: {entry.dn}"], []
             if settings.attr_email is not None:
-                email = outside_email(entry.text(settings.attr_email))
+                email = email_of(entry, settings.attr_email)
                 lines.append(f"{settings.attr_email}: {email or 'none'}")
                 missing += [] if email else [_EMAIL]
             if settings.attr_unique_id:

@@ -48,6 +48,7 @@ class Directory:
         self._lock = threading.Lock()
         self._idle: list[LdapConnection] = []
         self._spares = Spares(self._open_in_advance, clock, later)
+        self._is_closed = False
 
     # --- connections -----------------------------------------------------------------------
 
@@ -106,6 +107,8 @@ class Directory:
         Raises:
             LdapFault: no server answers in time.
         """
+        if self._is_closed:
+            raise LdapFault(Step.CONNECT, "this server is being stopped", ())
         idle = self._take_idle()
         if idle is not None:
             try:
@@ -189,7 +192,8 @@ class Directory:
         return self.open_connection(server, Deadline.after(self._clock, HOST_SECONDS))
 
     def close(self) -> None:
-        """Close what is idle."""
+        """Close what is idle, and let long work end at its next search."""
+        self._is_closed = True
         self._spares.close()
         with self._lock:
             idle, self._idle = self._idle, []

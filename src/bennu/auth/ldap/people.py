@@ -107,6 +107,12 @@ def find_entry(
     return UNKNOWN_USER
 
 
+def email_of(entry: Entry, attribute: str) -> str | None:
+    """Return the first value that is an address, in small letters; None when there is none."""
+    found = (outside_email(text) for text in entry.texts(attribute))
+    return next((email for email in found if email is not None), None)
+
+
 def describe(entry: Entry, settings: LdapSettings, typed_name: str) -> Person | str:
     """Read what is needed of an entry, or say what it lacks as one word."""
     unique_id = unique_id_of(entry, settings.attr_unique_id) if settings.attr_unique_id else ""
@@ -114,7 +120,7 @@ def describe(entry: Entry, settings: LdapSettings, typed_name: str) -> Person | 
         return MISSING_UNIQUE_ID
     email = None
     if settings.attr_email is not None:
-        email = outside_email(entry.text(settings.attr_email))
+        email = email_of(entry, settings.attr_email)
         if email is None:
             return MISSING_EMAIL
     login_name = login_name_of(settings.user_search_filter, entry, typed_name)
