@@ -26,6 +26,7 @@ pytest_plugins = (
     "peers.mail",
     "peers.oidc",
     "peers.netns",
+    "peers.chromium",
     "peers.redis",
     "peers.slapd",
     "peers.samba",
@@ -33,7 +34,7 @@ pytest_plugins = (
 
 
 #: Peers that cost seconds to start: one worker runs all tests of each, so that it starts once.
-COSTLY_PEERS = ("samba", "slapd")
+COSTLY_PEERS = ("samba", "slapd", "oidc_peer")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -19,9 +19,6 @@ from bennu.kernel.env_file import EnvFile, env_of
 from peers.oidc import OidcClient, OidcPeer, provider_variables, sign_in_at_peer
 from started import ADMIN_SECRET, StartedServer
 
-#: One worker runs all of it, as the server with its forty providers takes a while.
-pytestmark = pytest.mark.xdist_group("oauth2")
-
 SAMPLES = Path(__file__).parent / "samples"
 ALGORITHMS = ("RS256", "PS256", "ES256", "Ed25519", "HS256")
 METHODS = ("client_secret_basic", "client_secret_post", "none", "private_key_jwt")

@@ -144,7 +144,9 @@ class _WaysInPages:
         address = await self._ways.next_address(request, ended)
         if "://" in address:
             # A redirect after a form is held against form-action; a page that goes on is not.
-            answer = self._pages.show(request, "signed_out.html", provider_address=address)
+            answer = self._pages.show(
+                request, "signed_out.html", provider_address=address, provider_error=""
+            )
         else:
             answer = self._pages.go("/logout")
         self._ways.cookies.delete_on(answer)

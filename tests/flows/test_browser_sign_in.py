@@ -1,0 +1,75 @@
+"""A real browser signs in through a certified provider, and out again. Spec: lines 91-133."""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Page, expect
+
+from peers.oidc import OidcPeer, provider_variables
+from started import StartedServer
+
+
+@pytest.fixture(scope="module")
+def server(
+    oidc_peer: OidcPeer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StartedServer]:
+    started = StartedServer(tmp_path_factory.mktemp("browser"))
+    root_url = f"http://localhost:{started.port}"
+    started.env["PHOENIX_ROOT_URL"] = root_url
+    started.env["PHOENIX_DISABLE_RATE_LIMIT"] = "true"
+    client = oidc_peer.register(
+        f"{root_url}/oauth2/peer/tokens",
+        post_logout_redirect_uris=[f"{root_url}/login"],
+        backchannel_logout_uri=f"{root_url}/oauth2/peer/backchannel-logout",
+        backchannel_logout_session_required=True,
+    )
+    config_url = oidc_peer.config_url(oidc_peer.issuer)
+    started.env |= provider_variables("peer", config_url, client, DISPLAY_NAME="Corporate sign-in")
+    oidc_peer.add_account("bea", email="bea@corp.example", email_verified=True, name="Bea Browser")
+    with started:
+        yield started
+
+
+async def pass_the_provider(tab: Page) -> None:
+    """Say who one is, and agree, on the provider's own pages."""
+    await tab.locator('input[name="login"]').fill("bea")
+    await tab.locator('input[name="password"]').fill("x")
+    await tab.locator('button[type="submit"]').click()
+    await tab.locator('button[type="submit"]').click()
+
+
+async def test_from_the_page_that_was_wanted_and_back_to_it(
+    server: StartedServer, tab: Page, oidc_peer: OidcPeer
+) -> None:
+    root_url = server.env["PHOENIX_ROOT_URL"]
+    await tab.goto(f"{root_url}/account/sessions?from=mail")
+    await expect(tab).to_have_url(re.compile(re.escape(f"{root_url}/login")))
+    await tab.get_by_role("link", name="Corporate sign-in").click()
+    assert tab.url.startswith(oidc_peer.issuer)
+    await pass_the_provider(tab)
+    await expect(tab).to_have_url(f"{root_url}/account/sessions?from=mail")
+    await expect(tab.get_by_text("Bea Browser").first).to_be_visible()
+    cookies = {cookie["name"]: cookie for cookie in await tab.context.cookies()}
+    assert cookies["phoenix-access-token"]["sameSite"] == "Strict"
+    assert not [name for name in cookies if "oauth2" in name]
+
+    await tab.get_by_role("button", name="Sign out", exact=True).click()
+    # The page that says so leads on to the provider, which asks once more.
+    await tab.locator('button[name="logout"][value="yes"]').click()
+    await expect(tab).to_have_url(re.compile(re.escape(f"{root_url}/login")))
+    assert "phoenix-access-token" not in {c["name"] for c in await tab.context.cookies()}
+
+    await tab.goto(f"{root_url}/account/sessions")
+    assert urlsplit(tab.url).path == "/login"
+    await tab.get_by_role("link", name="Corporate sign-in").click()
+    # Out there as well: the provider asks who it is.
+    await expect(tab.locator('input[name="login"]')).to_be_visible()
+
+
+async def test_a_refusal_is_told_on_the_page(server: StartedServer, tab: Page) -> None:
+    root_url = server.env["PHOENIX_ROOT_URL"]
+    await tab.goto(f"{root_url}/oauth2/peer/login?returnUrl=//evil.example")
+    await expect(tab).to_have_url(f"{root_url}/login?error=unsafe_return_url")
+    await expect(tab.get_by_role("alert")).to_be_visible()
