@@ -149,6 +149,7 @@ class Application:
             self._vault,
             self._sessions,
             self._buffer,
+            self._entropy,
             self._form_tokens,
             accounts,
             self._directory,

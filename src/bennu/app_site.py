@@ -3,6 +3,7 @@
 Spec: lines 136-141.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bennu.app_accounts import AccountParts
@@ -13,10 +14,14 @@ from bennu.audit.reading import AuditReading
 from bennu.auth.sessions.flow import Sessions
 from bennu.encryption.vault import Vault
 from bennu.httpio.route import Route
+from bennu.kernel.errors import NotFoundError
+from bennu.kernel.ids import Entropy, global_id
 from bennu.network.form_tokens import FormTokens
 from bennu.settings import Settings
 from bennu.storage.database import Database
 from bennu.traces.ingest.buffer import IngestBuffer
+from bennu.users.flow import Users
+from bennu.users.model import USER
 from bennu.web.assets import Assets
 from bennu.web.pages import Pages
 from bennu.web.pages_account import AccountFlows
@@ -37,6 +42,7 @@ class SiteBasis:
     vault: Vault
     sessions: Sessions
     buffer: IngestBuffer
+    entropy: Entropy
     form_tokens: FormTokens
     accounts: AccountParts
     directory: DirectoryParts
@@ -46,7 +52,9 @@ class SiteBasis:
 def wire_site(of: SiteBasis) -> tuple[Route, ...]:
     """Return the routes of all pages."""
     auth, accounts, cookies = of.settings.auth, of.accounts, of.accounts.cookies
-    traces = wired_trace_flows(of.database, of.audit, of.buffer)
+    traces = wired_trace_flows(
+        of.database, of.audit, of.buffer, of.entropy, _author_names(accounts.users)
+    )
     has_local = auth.enabled and accounts.has_local
     flows = SiteFlows(
         ways_in=WaysIn(
@@ -70,3 +78,13 @@ def wire_site(of: SiteBasis) -> tuple[Route, ...]:
     assets = Assets()
     pages = Pages(assets, of.form_tokens, of.settings.network.root_path)
     return site_routes(pages, assets, flows)
+
+
+def _author_names(users: Users) -> Callable[[int], Awaitable[str]]:
+    async def name_of(row_id: int) -> str:
+        try:
+            return (await users.get_user(global_id(USER, row_id))).username
+        except NotFoundError:
+            return ""
+
+    return name_of

@@ -189,6 +189,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "signed-out": "You are signed out.",
     "password-changed": "The password was changed. Sign in with the new one.",
     "reset-sent": "If an account with that address exists, a message is on its way to it.",
+    "annotated": "Your annotation is kept.",
     "created": "Created.",
     "changed": "Changed.",
     "deleted": "Deleted.",

@@ -16,6 +16,7 @@ from bennu.httpio.request import caller_of, path_value
 from bennu.httpio.route import Route
 from bennu.kernel.clock import Clock, to_microseconds
 from bennu.kernel.errors import InvalidError
+from bennu.traces.annotations.flow import Annotations
 from bennu.traces.browsing.flow import Browsing
 from bennu.traces.browsing.model import ACTIVITY_DAYS
 from bennu.traces.projects.flow import Projects
@@ -36,13 +37,15 @@ _TABS: Final = ("traces", "spans", "sessions")
 
 @dataclass(frozen=True, slots=True)
 class TraceFlows:
-    """The flows behind the pages about traces."""
+    """The flows behind the pages about traces; ``author_name`` of a user's row, "" for nobody."""
 
     projects: Projects
     spans: Spans
     traces: Traces
     sessions: TraceSessions
     browsing: Browsing
+    annotations: Annotations
+    author_name: Callable[[int], Awaitable[str]]
     clock: Clock
 
 

@@ -3,12 +3,15 @@
 Spec: lines 136-141.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bennu.audit.log import AuditLog
 from bennu.audit.reading import AuditReading
 from bennu.httpio.route import Route
+from bennu.kernel.ids import Entropy
 from bennu.storage.database import Database
+from bennu.traces.annotations.flow import Annotations
 from bennu.traces.browsing.flow import Browsing
 from bennu.traces.ingest.buffer import IngestBuffer
 from bennu.traces.projects.flow import Projects
@@ -41,7 +44,13 @@ class SiteFlows:
     traces: TraceFlows
 
 
-def wired_trace_flows(database: Database, audit: AuditLog, buffer: IngestBuffer) -> TraceFlows:
+def wired_trace_flows(
+    database: Database,
+    audit: AuditLog,
+    buffer: IngestBuffer,
+    entropy: Entropy,
+    author_name: Callable[[int], Awaitable[str]],
+) -> TraceFlows:
     """Build the flows behind the pages about traces."""
     clock = database.clock
     return TraceFlows(
@@ -50,6 +59,8 @@ def wired_trace_flows(database: Database, audit: AuditLog, buffer: IngestBuffer)
         traces=Traces(database, audit),
         sessions=TraceSessions(database, audit),
         browsing=Browsing(database, clock),
+        annotations=Annotations(database, clock, entropy, audit),
+        author_name=author_name,
         clock=clock,
     )
 
