@@ -30,6 +30,7 @@ pytest_plugins = (
     "peers.redis",
     "peers.slapd",
     "peers.samba",
+    "peers.browser",
 )
 
 
