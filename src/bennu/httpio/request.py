@@ -142,7 +142,7 @@ def query_values(request: Request, declared: tuple[Query, ...]) -> Mapping[str, 
 
 def _convert(text: str, query: Query) -> object:
     if query.kind == "datetime":
-        return _time(text)
+        return time_of(text)
     if query.kind == "boolean":
         if text.lower() not in {"true", "false", "1", "0"}:
             raise ValueError("Input should be true or false")
@@ -166,8 +166,12 @@ def _number(text: str, query: Query) -> int | float:
     return value
 
 
-def _time(text: str) -> datetime:
-    """Read an ISO-8601 time; one without a zone is taken as UTC (contract, section 1)."""
+def time_of(text: str) -> datetime:
+    """Read an ISO-8601 time; one without a zone is taken as UTC (contract, section 1).
+
+    Raises:
+        ValueError: it is none; says what is allowed.
+    """
     try:
         value = datetime.fromisoformat(text.replace(" ", "+"))
     except ValueError:

@@ -12,6 +12,8 @@ from bennu.traces.annotation_configs.flow import AnnotationConfigs
 from bennu.traces.annotation_configs.routes import annotation_config_routes
 from bennu.traces.annotations.flow import Annotations
 from bennu.traces.annotations.routes import annotation_routes
+from bennu.traces.dataframes.flow import Dataframes
+from bennu.traces.dataframes.routes import dataframe_routes
 from bennu.traces.ingest.buffer import IngestBuffer
 from bennu.traces.ingest.routes import export_routes
 from bennu.traces.projects.flow import Projects
@@ -41,6 +43,7 @@ def wired_trace_routes(
         *export_routes(buffer, settings),
         *project_routes(Projects(database, clock, audit)),
         *span_routes(Spans(database, audit, buffer.take_new_spans), settings),
+        *dataframe_routes(Dataframes(database)),
         *trace_routes(Traces(database, audit)),
         *trace_session_routes(TraceSessions(database, audit)),
         *annotation_routes(Annotations(database, clock, entropy, audit)),

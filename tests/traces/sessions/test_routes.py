@@ -81,10 +81,33 @@ async def test_pages(client: httpx.AsyncClient, stored: Stored, order: str) -> N
 
 
 @pytest.mark.parametrize(
-    "query", [{"limit": 0}, {"order": "up"}, {"cursor": "zzz"}, {"cursor": "VHJhY2U6MQ=="}]
+    "query",
+    [
+        {"limit": 0},
+        {"order": "up"},
+        {"cursor": "zzz"},
+        {"cursor": "VHJhY2U6MQ=="},
+        {"filter": "nope == 1"},
+        {"filter": "trace_count >"},
+    ],
 )
 async def test_what_is_refused(client: httpx.AsyncClient, query: dict[str, Any]) -> None:
     assert (await client.get(PATH, params=query)).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ("trace_count == 2", ["s"]),
+        ("'/of' in session_id", ["path/of a?session"]),
+        ("any(t.token_count_total > 10 for t in traces)", ["s"]),
+        ("name == 'span 5'", ["path/of a?session"]),
+        ("False", []),
+    ],
+)
+async def test_filter(client: httpx.AsyncClient, written: str, found: list[str]) -> None:
+    page = (await client.get(PATH, params={"filter": written})).json()
+    assert [session["session_id"] for session in page["data"]] == found
 
 
 async def test_what_is_not_there(client: httpx.AsyncClient) -> None:

@@ -297,3 +297,47 @@ async def test_a_restricted_key_knows_its_projects_only(
     assert (await client.delete(f"/v1/spans/{2:016x}")).status_code == 404
     assert (await client.delete(f"/v1/spans/{1:016x}")).status_code == 204
     assert await count(database, projects) == 3
+
+
+# --- in the shape of OTLP ------------------------------------------------------------------
+
+
+async def test_spans_as_otlp(client: httpx.AsyncClient) -> None:
+    attributes = {"t": "x", "n": 5, "f": 0.5, "b": True, "l": ["a", 1], "big": 2**70, "e": {}}
+    await post(client, posted(1), posted(2, parent_id=f"{1:016x}", attributes=attributes))
+    page = (await client.get(f"{PATH}/otlpv1", params={"limit": 1})).json()
+    (span,) = page["data"]
+    nothing = dict.fromkeys(
+        ("array_value", "bool_value", "bytes_value", "double_value", "int_value", "kvlist_value")
+    ) | {"string_value": None}
+    values = {one["key"]: one["value"] for one in span.pop("attributes")}
+    assert values["t"] == {**nothing, "string_value": "x"}
+    assert values["n"] == {**nothing, "int_value": 5}
+    assert values["f"] == {**nothing, "double_value": 0.5}
+    assert values["b"] == {**nothing, "bool_value": True}
+    inner = [{**nothing, "string_value": "a"}, {**nothing, "int_value": 1}]
+    assert values["l"] == {**nothing, "array_value": {"values": inner}}
+    assert values["big"] == {**nothing, "double_value": float(2**70)}
+    assert values["e"] == {**nothing, "string_value": "{}"}
+    (event,) = span.pop("events")
+    assert (event["name"], event["time_unix_nano"]) == ("e", 1795471314626501000)
+    assert span == {
+        "dropped_attributes_count": None,
+        "dropped_events_count": None,
+        "dropped_links_count": None,
+        "end_time_unix_nano": 1795471315626501000,
+        "flags": None,
+        "kind": "SPAN_KIND_INTERNAL",
+        "links": None,
+        "name": "posted",
+        "parent_span_id": f"{1:016x}",
+        "span_id": f"{2:016x}",
+        "start_time_unix_nano": 1795471314626501000,
+        "status": {"code": 1, "message": None},
+        "trace_id": f"{1:032x}",
+        "trace_state": None,
+    }
+    query = {"cursor": page["next_cursor"], "parent_id": "null"}
+    page = (await client.get(f"{PATH}/otlpv1", params=query)).json()
+    assert [one["span_id"] for one in page["data"]] == [f"{1:016x}"]
+    assert page["next_cursor"] is None

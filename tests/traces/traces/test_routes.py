@@ -78,6 +78,10 @@ async def test_a_list_with_and_without_spans(client: httpx.AsyncClient, stored: 
         ({"session_identifier": "unknown"}, []),
         ({"start_time": "1970-01-01T00:00:02Z"}, [2]),
         ({"end_time": "1970-01-01T00:00:05"}, [1]),
+        ({"filter": "span_count == 2"}, [1]),
+        ({"filter": "status_code == 'ERROR' and span_kind == 'LLM'"}, [1]),
+        ({"filter": "any(s.name == 'span 5' for s in spans)", "error": False}, [2]),
+        ({"filter": "latency_ms > 1", "sort": "latency_ms", "max_latency_ms": 2000}, [1]),
     ],
 )
 async def test_filters(
@@ -114,6 +118,8 @@ async def test_pages(client: httpx.AsyncClient, stored: Stored, sort: str) -> No
         {"min_latency_ms": -1},
         {"min_latency_ms": "nan"},
         {"start_time": "yesterday"},
+        {"filter": "nope == 1"},
+        {"filter": "span_count === 2"},
         {"session_identifier": ["s"] * 1001},
     ],
 )

@@ -13,10 +13,12 @@ from bennu.audit.log import AuditLog
 from bennu.kernel.errors import ConflictError, InvalidError, NotFoundError
 from bennu.kernel.ids import global_id, row_id_of
 from bennu.storage.database import Connection, Database
+from bennu.traces.expressions.tree import Condition
 from bennu.traces.projects.flow import visible_project
 from bennu.traces.projects.held import refuse_held_traces
 from bennu.traces.projects.store import KIND as PROJECT_KIND
 from bennu.traces.sessions.query import (
+    SessionSlice,
     StoredSession,
     TraceOfSession,
     find_sessions,
@@ -49,11 +51,12 @@ class SessionPage:
 
 @dataclass(frozen=True, slots=True)
 class SessionPageQuery:
-    """One page of a list: in which order, from where, how many."""
+    """One page of a list: in which order, from where, how many, which."""
 
     ascending: bool
     cursor: str | None
     limit: int
+    condition: Condition | None = None
 
 
 class TraceSessions:
@@ -94,9 +97,8 @@ class TraceSessions:
 
         def work(connection: Connection) -> SessionPage:
             place = visible_project(connection, caller, project, Permission.TRACES_READ)
-            found = page_of_sessions(
-                connection, place.row_id, start, query.limit + 1, ascending=query.ascending
-            )
+            wanted = SessionSlice(start, query.limit + 1, query.ascending, query.condition)
+            found = page_of_sessions(connection, place.row_id, wanted)
             following = None
             if len(found) > query.limit:
                 following = global_id(SESSION_KIND, found[query.limit].row_id)

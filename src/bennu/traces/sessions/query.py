@@ -4,11 +4,14 @@ Source: data-plane contract, section 8.
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, select
 
 from bennu.storage.schema import trace_sessions, traces
+from bennu.traces.expressions.sql import sql_of
+from bennu.traces.expressions.tree import Condition
 
 _LOOKUP_SIZE: Final = 500
 _COLUMNS: Final = (
@@ -51,15 +54,35 @@ class TraceOfSession(NamedTuple):
     completion_tokens: int
 
 
+@dataclass(frozen=True, slots=True)
+class SessionSlice:
+    """Some sessions of a list in the order of arrival.
+
+    Args:
+        start_row: from this row on, or None for the first.
+        limit: at most so many.
+        ascending: the oldest first.
+        condition: a filter that a client wrote, or None.
+    """
+
+    start_row: int | None
+    limit: int
+    ascending: bool
+    condition: Condition | None = None
+
+
 def page_of_sessions(
-    connection: Connection, project_row: int, start_row: int | None, limit: int, *, ascending: bool
+    connection: Connection, project_row: int, wanted: SessionSlice
 ) -> list[StoredSession]:
-    """Return up to ``limit`` sessions of a project in the order of arrival, from a row on."""
-    row = trace_sessions.c.id
+    """Return some sessions of a project."""
+    row, start = trace_sessions.c.id, wanted.start_row
     statement = select(*_COLUMNS).where(trace_sessions.c.project_id == project_row)
-    if start_row is not None:
-        statement = statement.where(row >= start_row if ascending else row <= start_row)
-    statement = statement.order_by(row.asc() if ascending else row.desc()).limit(limit)
+    if start is not None:
+        statement = statement.where(row >= start if wanted.ascending else row <= start)
+    if wanted.condition is not None:
+        statement = statement.where(sql_of(wanted.condition, connection.dialect.name))
+    order = row.asc() if wanted.ascending else row.desc()
+    statement = statement.order_by(order).limit(wanted.limit)
     return [StoredSession(*found) for found in connection.execute(statement)]
 
 

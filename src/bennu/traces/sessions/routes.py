@@ -16,6 +16,8 @@ from bennu.httpio.request import caller_of, json_of, path_value, query_values
 from bennu.httpio.respond import empty_answer, json_answer
 from bennu.httpio.route import Query, Route
 from bennu.kernel.ids import global_id
+from bennu.traces.expressions.meaning import condition_of
+from bennu.traces.expressions.tree import Scope
 from bennu.traces.projects.store import KIND as PROJECT_KIND
 from bennu.traces.sessions.flow import SessionPageQuery, TraceSessions, WholeSession
 from bennu.traces.spans.events import iso_from_ns
@@ -77,6 +79,7 @@ _LIST_QUERY: Final = (
         meaning=f"sessions per page, 100 by default; a page holds at most {_MOST_LIMIT}",
     ),
     Query("order", allowed=("asc", "desc"), meaning="of arrival; asc, oldest first, by default"),
+    Query("filter", meaning="a filter expression; see docs/data-plane.md"),
 )
 
 
@@ -111,10 +114,12 @@ class _SessionHandlers:
 
     async def list(self, request: Request) -> Response:
         values: Mapping[str, Any] = query_values(request, _LIST_QUERY)
+        written = values["filter"]
         query = SessionPageQuery(
             ascending=values["order"] != "desc",
             cursor=values["cursor"],
             limit=min(values["limit"] or _DEFAULT_LIMIT, _MOST_LIMIT),
+            condition=condition_of(written, Scope.SESSION) if written else None,
         )
         page = await self._flow.page_of_project(
             caller_of(request), path_value(request, "project"), query

@@ -8,7 +8,7 @@ Source: SQLite, JSON functions; PostgreSQL, JSON functions and operators.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import (
@@ -48,10 +48,10 @@ def has_attribute(match: AttributeMatch, dialect: str) -> ColumnElement[bool]:
         return false()
     found = _in_sqlite(match) if dialect == "sqlite" else _in_postgres(match)
     holds = case((spans.c.codec == _JSON_CODEC, found), else_=false())
-    return and_(_may_hold(match, dialect), holds)
+    return and_(may_hold(match, dialect), holds)
 
 
-def _may_hold(match: AttributeMatch, dialect: str) -> ColumnElement[bool]:
+def may_hold(match: AttributeMatch, dialect: str) -> ColumnElement[bool]:
     """Return a cheap condition that is false for most spans without the value, never for others.
 
     A value stands in the JSON as our encoder writes it, behind the end of its key. A whole number
@@ -66,14 +66,15 @@ def _may_hold(match: AttributeMatch, dialect: str) -> ColumnElement[bool]:
     before = [f'{last}":'.encode()]
     if last.isdecimal():
         before += [b"[", b","]  # perhaps not a key but the place in a list
-    return or_(*(_contains(start + written, dialect) for start in before))
+    return or_(*(holds_bytes(spans.c.attributes, start + written, dialect) for start in before))
 
 
-def _contains(content: bytes, dialect: str) -> ColumnElement[bool]:
+def holds_bytes(payload: ColumnElement[bytes], content: bytes, dialect: str) -> ColumnElement[bool]:
+    """Return the condition that these bytes stand somewhere in a payload."""
     part = literal(content, LargeBinary)
     if dialect == "sqlite":
-        return func.instr(spans.c.attributes, part) > 0
-    return func.position(part.op("IN")(spans.c.attributes)) > 0
+        return func.instr(payload, part) > 0
+    return func.position(part.op("IN")(payload)) > 0
 
 
 def paths_to(segments: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -89,7 +90,7 @@ def _in_sqlite(match: AttributeMatch) -> ColumnElement[bool]:
     document = cast(spans.c.attributes, Text)
     conditions = []
     for segments in paths_to(match.segments):
-        for path in dict.fromkeys((_sqlite_path(segments, False), _sqlite_path(segments, True))):
+        for path in sqlite_paths(segments):
             kind = func.json_type(document, path)
             value = func.json_extract(document, path)
             if isinstance(match.value, bool):
@@ -101,24 +102,24 @@ def _in_sqlite(match: AttributeMatch) -> ColumnElement[bool]:
     return or_(*conditions)
 
 
+def sqlite_paths(segments: tuple[str, ...]) -> tuple[str, ...]:
+    """Write a way as JSON paths; numbers are keys of an object, or else positions of a list."""
+    forms = (_sqlite_path(segments, with_lists) for with_lists in (False, True))
+    return tuple(dict.fromkeys(forms))
+
+
 def _sqlite_path(segments: tuple[str, ...], with_lists: bool) -> str:  # noqa: FBT001 - two forms
-    """Write a JSON path; numbers are positions of a list, or else keys of an object."""
     parts = (
         f"[{segment}]"
-        if with_lists and place > 0 and segment.isascii() and segment.isdecimal()
+        if with_lists and segment.isascii() and segment.isdecimal()
         else f'."{segment}"'
-        for place, segment in enumerate(segments)
+        for segment in segments
     )
     return "$" + "".join(parts)
 
 
 def _in_postgres(match: AttributeMatch) -> ColumnElement[bool]:
-    text = func.convert_from(spans.c.attributes, "UTF8")
-    clean = case(
-        (func.strpos(text, "\\u0000") > 0, func.regexp_replace(text, _ESCAPED_NUL, r"\1", "g")),
-        else_=text,
-    )
-    document = cast(clean, JSONB)
+    document = postgres_document(spans.c.attributes)
     value = cast(literal(msgspec.json.encode(match.value).decode(), Text), JSONB)
     return or_(
         *(
@@ -126,3 +127,13 @@ def _in_postgres(match: AttributeMatch) -> ColumnElement[bool]:
             for segments in paths_to(match.segments)
         )
     )
+
+
+def postgres_document(payload: ColumnElement[bytes]) -> ColumnElement[Any]:
+    """Return a payload as JSON of PostgreSQL, without the character NUL, which it cannot hold."""
+    text = func.convert_from(payload, "UTF8")
+    clean = case(
+        (func.strpos(text, "\\u0000") > 0, func.regexp_replace(text, _ESCAPED_NUL, r"\1", "g")),
+        else_=text,
+    )
+    return cast(clean, JSONB)

@@ -4,7 +4,7 @@ Source: data-plane contract, section 6.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ from bennu.traces.spans.filters import (
 )
 from bennu.traces.spans.flow import SpanPage, SpanPageQuery, Spans
 from bennu.traces.spans.model import SPAN_KINDS, STATUS_CODES
+from bennu.traces.spans.otlp_view import OtlpSpanListAnswer, span_to_otlp
 from bennu.traces.spans.span_json import span_to_json
 
 _DEFAULT_LIMIT: Final = 100
@@ -111,6 +112,9 @@ _LIST_QUERY: Final = (
     Query("status_code", many=True, meaning="UNSET, OK or ERROR"),
     Query("attribute", many=True, meaning="key:value; the value is JSON or a plain text"),
 )
+_OTLP_QUERY: Final = tuple(
+    query for query in _LIST_QUERY if query.name not in {"sort", "order", "span_kind"}
+)
 
 
 def _id_bytes(text: str, size_bytes: int) -> bytes | None:
@@ -165,7 +169,7 @@ def _filter_of(values: Mapping[str, Any]) -> SpanFilter:
         span_ids=span_ids,
         parent_id=parent_id,
         names=values["name"] or None,
-        span_kinds=_known("span_kind", values["span_kind"], sorted(SPAN_KINDS)),
+        span_kinds=_known("span_kind", values.get("span_kind", ()), sorted(SPAN_KINDS)),
         status_codes=_known("status_code", values["status_code"], STATUS_CODES),
         from_ns=_nanoseconds(values["start_time"]),
         before_ns=_nanoseconds(values["end_time"]),
@@ -178,17 +182,31 @@ def _shown(page: SpanPage) -> Response:
     return json_answer({"data": data, "next_cursor": page.next_cursor})
 
 
+def _shown_as_otlp(page: SpanPage) -> Response:
+    data = [span_to_otlp(span) for span in page.spans]
+    return json_answer(OtlpSpanListAnswer(data, page.next_cursor))
+
+
 class _SpanHandlers:
     def __init__(self, flow: Spans, settings: TracesSettings) -> None:
         self._flow = flow
         self._limit_bytes = settings.max_body_bytes
 
     async def list(self, request: Request) -> Response:
-        values: Mapping[str, Any] = query_values(request, _LIST_QUERY)
+        return await self._list(request, _LIST_QUERY, _shown)
+
+    async def list_otlp(self, request: Request) -> Response:
+        return await self._list(request, _OTLP_QUERY, _shown_as_otlp)
+
+    async def _list(
+        self, request: Request, declared: tuple[Query, ...], show: Callable[[SpanPage], Response]
+    ) -> Response:
+        values: Mapping[str, Any] = query_values(request, declared)
         query = SpanPageQuery(
             wanted=_filter_of(values),
             order=SpanOrder(
-                by_start=values["sort"] == "start_time", ascending=values["order"] == "asc"
+                by_start=values.get("sort") == "start_time",
+                ascending=values.get("order") == "asc",
             ),
             cursor=values["cursor"],
             limit=values["limit"] or _DEFAULT_LIMIT,
@@ -197,8 +215,8 @@ class _SpanHandlers:
             caller_of(request), path_value(request, "project"), query
         )
         if len(page.spans) <= _SHOWN_AT_ONCE:
-            return _shown(page)
-        return await asyncio.to_thread(_shown, page)
+            return show(page)
+        return await asyncio.to_thread(show, page)
 
     async def post(self, request: Request) -> Response:
         body = await json_of(request, PostSpansBody, self._limit_bytes, may_hold_nul=True)
@@ -224,6 +242,16 @@ def span_routes(flow: Spans, settings: TracesSettings) -> tuple[Route, ...]:
             summary="List the spans of a project",
             response=SpanListAnswer,
             query=_LIST_QUERY,
+            tags=("spans",),
+        ),
+        Route(
+            method="GET",
+            path="/v1/projects/{project}/spans/otlpv1",
+            handler=handlers.list_otlp,
+            permission=Permission.TRACES_READ,
+            summary="List the spans of a project in the shape of OTLP",
+            response=OtlpSpanListAnswer,
+            query=_OTLP_QUERY,
             tags=("spans",),
         ),
         Route(

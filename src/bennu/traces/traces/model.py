@@ -6,6 +6,8 @@ Source: data-plane contract, section 7.
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from bennu.traces.expressions.tree import Condition
+
 TRACE_KIND: Final = "Trace"
 SESSION_KIND: Final = "ProjectSession"
 
@@ -21,6 +23,7 @@ class TraceFilter:
         before_ns: start before.
         min_latency_ns: end minus start at least.
         max_latency_ns: end minus start at most.
+        condition: a filter that a client wrote.
     """
 
     session_rows: tuple[int, ...] | None = None
@@ -29,6 +32,7 @@ class TraceFilter:
     before_ns: int | None = None
     min_latency_ns: int | None = None
     max_latency_ns: int | None = None
+    condition: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from bennu.kernel.ids import row_id_of
 from bennu.storage.schema import spans, trace_sessions, traces
+from bennu.traces.expressions.sql import sql_of
 from bennu.traces.spans.cursors import Position
 from bennu.traces.spans.driving import Facet, Plan, hidden_number, plan_list, range_facet
 from bennu.traces.traces.model import (
@@ -83,14 +84,16 @@ def _traces_in_rows(connection: Connection, trace_rows: Sequence[int]) -> list[S
 def _plan(connection: Connection, project_row: int, wanted: TraceFilter, order: TraceOrder) -> Plan:
     facets = _facets(wanted, order)
     # No index for the absence of errors, which is the rule.
-    is_clean = [hidden_number(traces.c.error_count) == 0] if wanted.has_error is False else []
+    rest = [hidden_number(traces.c.error_count) == 0] if wanted.has_error is False else []
+    if wanted.condition is not None:
+        rest.append(sql_of(wanted.condition, connection.dialect.name))
     if wanted.session_rows is not None:
         # A session is read whole: its traces are few, and no other index is as good.
         inside = traces.c.session_id.in_(wanted.session_rows)
         others = (facet.hidden for facet in facets)
-        return Plan(((inside, *others, *is_clean),), is_walk=False)
+        return Plan(((inside, *others, *rest),), is_walk=False)
     base = traces.c.project_id == project_row
-    return plan_list(connection, traces, base, facets, is_clean)
+    return plan_list(connection, traces, base, facets, rest)
 
 
 def _facets(wanted: TraceFilter, order: TraceOrder) -> list[Facet]:

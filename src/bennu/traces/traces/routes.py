@@ -20,6 +20,8 @@ from bennu.httpio.route import Query, Route
 from bennu.kernel.clock import to_microseconds
 from bennu.kernel.errors import InvalidError
 from bennu.kernel.ids import global_id
+from bennu.traces.expressions.meaning import condition_of
+from bennu.traces.expressions.tree import Scope
 from bennu.traces.projects.store import KIND as PROJECT_KIND
 from bennu.traces.spans.events import iso_from_ns
 from bennu.traces.spans.filters import SPAN_KIND
@@ -114,6 +116,7 @@ _LIST_QUERY: Final = (
     Query("error", kind="boolean", meaning="with (true) or without (false) a span in error"),
     Query("min_latency_ms", kind="number", minimum=0, meaning="took at least so long"),
     Query("max_latency_ms", kind="number", minimum=0, meaning="took at most so long"),
+    Query("filter", meaning="a filter expression; see docs/data-plane.md"),
 )
 _TIME_QUERY: Final = (
     Query("start_time", kind="datetime", required=True, meaning="started then or later"),
@@ -134,16 +137,19 @@ def _query_of(values: Mapping[str, Any]) -> TracePageQuery:
 
     Raises:
         InvalidError: more sessions than a query may name.
+        ExpressionError: the filter cannot be understood.
     """
     sessions = values["session_identifier"]
     if len(sessions) > _MOST_SESSIONS:
         raise InvalidError(f"At most {_MOST_SESSIONS} session identifiers are allowed")
+    written = values["filter"]
     wanted = TraceFilter(
         has_error=values["error"],
         from_ns=_nanoseconds(values["start_time"]),
         before_ns=_nanoseconds(values["end_time"]),
         min_latency_ns=_latency_ns(values["min_latency_ms"]),
         max_latency_ns=_latency_ns(values["max_latency_ms"]),
+        condition=condition_of(written, Scope.TRACE) if written else None,
     )
     return TracePageQuery(
         wanted=wanted,
