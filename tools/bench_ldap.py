@@ -5,6 +5,7 @@ Starts a slapd of its own and a server on loopback; run it on a machine that has
     .venv/bin/python tools/bench_ldap.py
 """
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 import httpx
 import ldap
 
+from fakes.directories import Asked
 from peers.pki import Authority, Pki
 from peers.slapd import PEOPLE, SERVICE_DN, SERVICE_PASSWORD, SlapdServer, running_slapd
 from started import StartedServer
@@ -110,16 +112,20 @@ def compare_cost(slapd: SlapdServer, server: StartedServer) -> None:
         if answer.status != SIGNED_IN:
             raise SystemExit(f"{answer.status} {answer.reason}")
 
-    raw, ours = [], []
+    directory = Asked(slapd.env())
+    raw, ours, asked = [], [], []
     for _ in range(5):
         sign_in()
         raw_sign_in(slapd)
     for _ in range(ROUNDS):
         raw.append(seconds_of(lambda: raw_sign_in(slapd)))
         ours.append(seconds_of(sign_in))
+        asked.append(seconds_of(lambda: asyncio.run(directory.who("alice", "alicepw"))))
+    directory.stop()
     print(f"commit that reaches the disk        median {disk_seconds() * 1000:6.1f} ms")
-    one, other = statistics.median(raw), statistics.median(ours)
+    one, part, other = (statistics.median(found) for found in (raw, asked, ours))
     print(f"bind, search, bind of the library   median {one * 1000:6.1f} ms")
+    print(f"what a sign-in asks the directory   median {part * 1000:6.1f} ms   {part / one:.2f} x")
     print(
         f"sign-in over HTTP, session opened   median {other * 1000:6.1f} ms   {other / one:.2f} x"
     )

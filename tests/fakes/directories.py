@@ -40,8 +40,8 @@ class Asked:
     def __init__(self, env: Mapping[str, str]) -> None:
         self.settings = ldap_settings(env)
         clock = SystemClock()
-        self.directory = Directory(self.settings, clock)
         self.threads = DirectoryThreads(clock)
+        self.directory = Directory(self.settings, clock, self.threads.later)
         self.prover = Prover(self.directory, self.settings, clock, SystemEntropy(), self.threads)
 
     async def who(self, name: str, password: str) -> Identity | str:
