@@ -103,7 +103,7 @@ class Application:
         self._directory = wire_directory(
             settings, self._database, self._audit, self._sessions, self._lockout
         )
-        self._privacy = wire_privacy(settings, self._database, self._audit, self._entropy)
+        self._privacy = wire_privacy(settings, self._database, self._audit, self._vault)
         self._key_uses = LastUses(self._database, self._clock)
         self._activity = SessionActivity(self._database, self._clock, settings.auth)
         self._stored = StoredSettings(
@@ -184,6 +184,7 @@ class Application:
             self._key_uses,
             self._activity,
             self._outbox,
+            self._privacy.erase_user,
         )
 
     def _gated(self, app: AsgiApp) -> AsgiApp:

@@ -35,7 +35,7 @@ from bennu.settings import Settings, public_url_of
 from bennu.storage.database import Database
 from bennu.users.flow import Users
 from bennu.users.new_password import NewPasswords
-from bennu.users.routes import user_routes
+from bennu.users.routes import EraseUser, user_routes
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class AccountBasis:
     key_uses: LastUses
     activity: SessionActivity
     outbox: Outbox
+    erase_user: EraseUser | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class AccountParts:
     overview: SessionOverview
     roles: Roles
     has_local: bool
+    erase_user: EraseUser | None = None
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -77,7 +79,9 @@ class AccountParts:
             *local_routes(self.local, self.reset, self.cookies, is_enabled=self.has_local),
             *session_overview_routes(self.overview, self.cookies),
             *api_key_routes(self.keys, self.rotation),
-            *user_routes(self.users, self.cookies.delete_on, self.mails.send_welcome),
+            *user_routes(
+                self.users, self.cookies.delete_on, self.mails.send_welcome, self.erase_user
+            ),
             *role_routes(self.roles),
         )
 
@@ -103,4 +107,5 @@ def wire_accounts(of: AccountBasis) -> AccountParts:
         overview=SessionOverview(database, clock, audit, users, of.activity),
         roles=Roles(database, clock, audit),
         has_local=not auth.basic_auth_disabled,
+        erase_user=of.erase_user,
     )

@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from bennu.storage.settings import StorageSettings
+from peers.postgres import PostgresServer
 from started import FIRST_PASSWORD, StartedServer
 
 DAYS = "PHOENIX_DEFAULT_RETENTION_POLICY_DAYS"
@@ -255,3 +257,259 @@ def test_264_space_is_given_back(server: StartedServer) -> None:
     database = sqlite3.connect(server.folder / "work" / "bennu.db")
     assert database.execute("PRAGMA auto_vacuum").fetchone() == (2,)
     database.close()
+
+
+# --- line 265: erasure -------------------------------------------------------------------------
+
+PLANTED = 200
+SUBJECT = {"attribute": "user.id", "value": "person-4711@example.com"}
+
+
+def planted_values() -> list[str]:
+    return [f"planted-{number:03d}-{number * 7919:08x}" for number in range(PLANTED)]
+
+
+def plant(client: httpx.Client, project: str) -> list[str]:
+    """Put 200 values of one person into every place that can hold them, others' data around."""
+    values = planted_values()
+    person = str(SUBJECT["value"])
+    for place in range(0, PLANTED, 4):
+        one, two, three, four = values[place : place + 4]
+        number = 1_000 + place
+        root = posted_span(number, **{"user.id": person, "session.id": one, "input.value": two})
+        child = posted_span(number + 1, **{"output.value": three})
+        child["context"]["trace_id"] = root["context"]["trace_id"]
+        child["parent_id"] = root["context"]["span_id"]
+        child["name"] = child["status_message"] = f"about {three}"
+        other = posted_span(number + 2, **{"user.id": "somebody", "input.value": f"kept {place}"})
+        post_spans(client, project, root, child, other)
+        about = {"name": "n", "annotator_kind": "HUMAN", "result": {"explanation": four}}
+        for kind, target in (
+            ("span", child["context"]["span_id"]),
+            ("trace", root["context"]["trace_id"]),
+            ("session", one),
+        ):
+            said = {**about, f"{kind}_id": target}
+            answer = client.post(f"/v1/{kind}_annotations?sync=true", json={"data": [said]})
+            assert answer.status_code == 200, answer.text
+    return [*values, person]
+
+
+def finished(client: httpx.Client, kind: str, identifier: str) -> dict[str, Any]:
+    """Wait until a job is over and return it."""
+    shown: dict[str, Any] = {}
+
+    def is_over() -> bool:
+        shown.update(client.get(f"/v1/privacy/{kind}/{identifier}").json()["data"])
+        return shown["status"] in {"done", "failed"}
+
+    wait_for(is_over)
+    assert shown["status"] == "done", shown
+    return shown
+
+
+def erase(client: httpx.Client, subject: dict[str, Any], **more: Any) -> dict[str, Any]:
+    answer = client.post("/v1/privacy/erasures", json={"subject": subject, **more})
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["data"]["status"] == "queued"
+    return finished(client, "erasures", answer.json()["data"]["id"])
+
+
+def found_in_files(server: StartedServer, values: list[str]) -> set[tuple[str, str]]:
+    """Search the bytes of every file of the server, its log included."""
+    found = set()
+    for path in server.folder.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            found |= {(path.name, value) for value in values if value.encode() in content}
+    return found
+
+
+def others_kept(client: httpx.Client, project: str) -> int:
+    page = client.get(f"/v1/projects/{project}/spans", params={"limit": 1000}).json()["data"]
+    return sum(str(span["attributes"].get("input.value", "")).startswith("kept") for span in page)
+
+
+def test_265_nothing_of_an_erased_person_is_found_in_any_byte(tmp_path: Path) -> None:
+    with StartedServer(tmp_path) as server:
+        admin = server.admin()
+        values = plant(admin, "p")
+        assert found_in_files(server, values)
+        counted = erase(admin, SUBJECT, dry_run=True)
+        assert counted["receipt"] is None
+        assert (counted["counts"]["traces"], counted["counts"]["spans"]) == (50, 100)
+        done = erase(admin, SUBJECT)
+        assert found_in_files(server, values) == set()
+        assert done["counts"] == {"traces": 50, "spans": 100, "annotations": 150, "sessions": 50}
+        assert others_kept(admin, "p") == 50
+        receipt = tmp_path / "receipt.json"
+        receipt.write_text(json.dumps(done["receipt"]))
+        assert bennu(server, "privacy", "verify-receipt", "receipt.json").returncode == 0
+        forged = {**done["receipt"], "erased": {"traces": 49}}
+        (tmp_path / "forged.json").write_text(json.dumps(forged))
+        assert bennu(server, "privacy", "verify-receipt", "forged.json").returncode == 1
+        assert bennu(server, "audit", "verify").returncode == 0
+        event = events_of(admin, "privacy.erased")[-1]
+        assert event["after"]["counts"] == done["counts"]
+        assert event["actor"]["name"] == "admin"
+    assert found_in_files(server, values) == set()
+
+
+def test_265_three_kills_in_the_middle_change_nothing_in_the_result(tmp_path: Path) -> None:
+    server = StartedServer(tmp_path)
+    with server:
+        admin = server.admin()
+        key = server.api_key(admin)
+        for start in range(0, 6_000, 1_000):
+            numbers = range(start + 1, start + 1_001)
+            post_spans(admin, "p", *(posted_span(n, **{"user.id": "x"}) for n in numbers))
+        post_spans(admin, "p", *(posted_span(n, **{"user.id": "y"}) for n in range(7_000, 7_100)))
+        body = {"subject": {"attribute": "user.id", "value": "x"}}
+        job = admin.post("/v1/privacy/erasures", json=body).json()["data"]["id"]
+        spans = sqlite3.connect(tmp_path / "work" / "bennu.db", timeout=10)
+        for left in (5_500, 3_500, 1_500):
+            counted = "SELECT count(*) FROM spans"
+            wait_for(lambda: spans.execute(counted).fetchone()[0] <= left + 100)  # noqa: B023
+            server.kill()
+            server.start()
+        spans.close()
+        done = finished(server.client(key), "erasures", job)
+        assert done["counts"] == {"traces": 6_000, "spans": 6_000}
+        assert done["receipt"]["erased"] == done["counts"]
+        assert trace_numbers(server.client(key), "p") == list(range(7_000, 7_100))
+        assert bennu(server, "audit", "verify").returncode == 0
+
+
+def test_265_a_restored_older_backup_is_clean_after_its_start(tmp_path: Path) -> None:
+    server = StartedServer(tmp_path)
+    work = tmp_path / "work"
+    with server:
+        admin = server.admin()
+        values = plant(admin, "p")
+        make_user(admin, server, "forgotten-name", "MEMBER")
+        server.terminate()
+    backup = (work / "bennu.db").read_bytes()
+    with server:
+        admin = server.admin()
+        erase(admin, SUBJECT)
+        user = next(u for u in admin.get("/v1/users").json()["data"] if "forgotten" in u["email"])
+        assert admin.delete(f"/v1/users/{user['id']}?erase=true").status_code == 204
+        server.terminate()
+    (work / "bennu.db").write_bytes(backup)
+    server.log_file.write_text("")
+    with server:
+        # Before anybody is answered.
+        admin = server.admin()
+        assert found_in_files(server, [*values, "forgotten-name"]) == set()
+        assert others_kept(admin, "p") == 50
+        replayed = events_of(admin, "privacy.erased")[-1]
+        assert (replayed["actor"]["kind"], replayed["after"]["state"]) == ("server", "replayed")
+        assert bennu(server, "audit", "verify").returncode == 0
+        # Somebody new with the number of the erased account is somebody else.
+        make_user(admin, server, "newcomer", "MEMBER")
+        server.terminate()
+    with server:
+        names = [user["username"] for user in server.admin().get("/v1/users").json()["data"]]
+        assert "newcomer" in names
+
+
+def test_265_a_user_is_erased_with_all_that_names_them(tmp_path: Path) -> None:
+    with StartedServer(tmp_path) as server:
+        admin = server.admin()
+        name = "very-distinct-name"
+        theirs = make_user(admin, server, name, "MEMBER")
+        theirs.headers["user-agent"] = "very-distinct-agent"
+        key = server.api_key(theirs, name="very-distinct-key")
+        post_spans(server.client(key), "p", posted_span(1))
+        said = {"name": "n", "annotator_kind": "HUMAN", "result": {"label": "very-distinct-label"}}
+        said["span_id"] = f"{1:016x}"
+        assert theirs.post("/v1/span_annotations?sync=true", json={"data": [said]}).is_success
+        users = admin.get("/v1/users").json()["data"]
+        user_id = next(user["id"] for user in users if user["username"] == name)
+        subject = {"user_id": user_id}
+        assert erase(admin, subject, dry_run=True)["counts"]["annotations"] == 1
+        assert theirs.delete(f"/v1/users/{user_id}?erase=true").status_code == 403
+        assert admin.delete(f"/v1/users/{user_id}?erase=true").status_code == 204
+        assert found_in_files(server, ["very-distinct"]) == set()
+        assert server.client(key).get("/v1/projects").status_code == 401
+        assert trace_numbers(admin, "p") == [1]
+        (event,) = events_of(admin, "user.erased")
+        assert event["target"] == {"kind": "user", "id": user_id, "name": ""}
+        assert event["after"]["counts"]["accounts"] == 1
+        assert bennu(server, "audit", "verify").returncode == 0
+        again = admin.post("/v1/privacy/erasures", json={"subject": subject})
+        assert again.status_code == 404
+
+
+def test_265_a_plain_deletion_keeps_annotations_without_their_author(
+    server: StartedServer, admin: httpx.Client
+) -> None:
+    theirs = make_user(admin, server, "leaver", "MEMBER")
+    post_spans(theirs, "left", posted_span(1))
+    said = {"name": "n", "annotator_kind": "HUMAN", "result": {"label": "good"}}
+    said["span_id"] = f"{1:016x}"
+    assert theirs.post("/v1/span_annotations?sync=true", json={"data": [said]}).is_success
+    users = admin.get("/v1/users").json()["data"]
+    user_id = next(user["id"] for user in users if user["username"] == "leaver")
+    assert admin.delete(f"/v1/users/{user_id}").status_code == 204
+    answer = admin.get("/v1/projects/left/span_annotations", params={"span_ids": f"{1:016x}"})
+    (kept,) = answer.json()["data"]
+    assert (kept["result"]["label"], kept.get("user_id")) == ("good", None)
+    assert "leaver" not in answer.text
+
+
+def test_265_what_is_held_is_kept_and_said(admin: httpx.Client) -> None:
+    post_spans(admin, "court", *(posted_span(n, **{"user.id": "held-one"}) for n in (1, 2)))
+    held = {"project": "court", "trace_id": f"{1:032x}", "reason": "r"}
+    assert admin.post("/v1/legal_holds", json=held).status_code == 201
+    done = erase(admin, {"attribute": "user.id", "value": "held-one"})
+    assert done["receipt"]["kept"] == {"held_traces": 1}
+    assert trace_numbers(admin, "court") == [1]
+
+
+@pytest.mark.parametrize(
+    ("subject", "status", "said"),
+    [
+        ({}, 422, "either a user_id"),
+        ({"user_id": "x"}, 422, "id of a user"),
+        ({"user_id": "VXNlcjo5OTk5"}, 404, "not found"),
+        ({"attribute": "user.id"}, 422, "value"),
+        ({"attribute": "user.id", "value": None}, 422, "value"),
+        ({"attribute": "user.id", "value": []}, 422, "value"),
+        ({"user_id": "<self>"}, 403, "themselves"),
+        ({"user_id": "<system>"}, 403, "system"),
+    ],
+)
+def test_265_whom_nobody_can_erase(
+    admin: httpx.Client, subject: dict[str, Any], status: int, said: str
+) -> None:
+    own = admin.get("/v1/user").json()["data"]["id"]
+    given = {k: {"<self>": own, "<system>": "VXNlcjox"}.get(str(v), v) for k, v in subject.items()}
+    answer = admin.post("/v1/privacy/erasures", json={"subject": given})
+    assert (answer.status_code, said in answer.text) == (status, True), answer.text
+
+
+def test_265_members_erase_nobody(server: StartedServer, admin: httpx.Client) -> None:
+    member = make_user(admin, server, "eraser", "MEMBER")
+    assert member.post("/v1/privacy/erasures", json={"subject": SUBJECT}).status_code == 403
+    assert member.get("/v1/privacy/erasures").status_code == 403
+
+
+def test_265_a_postgresql_dump_after_vacuum_holds_nothing(
+    tmp_path: Path,
+    postgres_url: str,
+    postgres_settings: StorageSettings,
+    postgres_server: PostgresServer,
+) -> None:
+    assert postgres_settings.postgres is not None
+    with StartedServer(tmp_path, {"PHOENIX_SQL_DATABASE_URL": postgres_url}) as server:
+        admin = server.admin()
+        values = plant(admin, "p")
+        assert erase(admin, SUBJECT)["counts"]["traces"] == 50
+        dump = postgres_server.dump(postgres_settings.postgres.database)
+        assert "kept 0" in dump.decode(errors="replace") or b"6b6570742030" in dump
+        for value in values:
+            text = value.encode()
+            assert text not in dump, value
+            assert text.hex().encode() not in dump, value
+        assert others_kept(admin, "p") == 50

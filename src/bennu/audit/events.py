@@ -96,7 +96,7 @@ _ROLE_FIELDS: Final = "name description permissions"
 _PROJECT_FIELDS: Final = "name description retention_policy_id traces spans"
 _CONFIG_FIELDS: Final = "name type"
 _SWEEP_FIELDS: Final = "cutoff_utc deleted projects policy max_days max_count cron name"
-_PRIVACY_FIELDS: Final = "subject counts job_id dry_run kept"
+_PRIVACY_FIELDS: Final = "state subject counts job_id dry_run kept"
 
 #: One row per event: a new event is added here, with everything that it may carry.
 EVENT_RULES: Final[Mapping[EventName, EventRule]] = MappingProxyType(

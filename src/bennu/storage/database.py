@@ -99,6 +99,17 @@ class Database:
         """
         return await self._engine.write(work, lane=lane, prepare=prepare, is_lasting=is_lasting)
 
+    async def scrub(self) -> None:
+        """Take what was deleted off the disk, as far as the database itself keeps it.
+
+        Pages of SQLite are overwritten by each deletion (``secure_delete``); here its write-ahead
+        log is emptied. PostgreSQL drops old versions of rows with its own vacuum.
+
+        Raises:
+            UnavailableError: readers are in the way for too long; try again.
+        """
+        await self._engine.scrub()
+
     async def security_epoch(self) -> int:
         """Return the number that every change of authority moves, as it is at this moment.
 

@@ -40,5 +40,8 @@ class Engine(Protocol):
     ) -> T:
         """Run ``work`` in one transaction and return after its commit."""
 
+    async def scrub(self) -> None:
+        """Take what was deleted off the disk, as far as the database itself keeps it."""
+
     async def security_epoch(self) -> int:
         """Return the current security epoch."""

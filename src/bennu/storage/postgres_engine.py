@@ -179,6 +179,9 @@ class PostgresEngine:
         async with self._ingest_turn:
             return await _in_transaction(self._ingest, work)
 
+    async def scrub(self) -> None:
+        """Leave old versions of rows to the vacuum of the server."""
+
     async def security_epoch(self) -> int:
         """Return the epoch, read anew: another process may have moved it a moment ago.
 

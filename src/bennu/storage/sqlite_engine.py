@@ -7,6 +7,7 @@ everything goes through the writer.
 Source: SQLite, Write-Ahead Logging; PRAGMA data_version.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,9 @@ T = TypeVar("T")
 _READER_THREADS: Final = 3
 #: The loop never waits long: what is locked at this moment is read in a thread instead.
 _LOOP_WAIT_SECONDS: Final = 0.05
+_SCRUB_TRIES: Final = 100
+_SCRUB_PAUSE_SECONDS: Final = 0.1
+_SCRUB_WAIT_SECONDS: Final = 1.0
 
 
 class SqliteEngine:
@@ -118,6 +122,18 @@ class SqliteEngine:
         """Run ``work`` in the writer thread; ``prepare`` there too, before the lock is taken."""
         return await self._writer.run(work, lane=lane, prepare=prepare, is_lasting=is_lasting)
 
+    async def scrub(self) -> None:
+        """Empty the write-ahead log, which still holds what was deleted."""
+        path = self._path
+        if path is None:
+            return
+        for _ in range(_SCRUB_TRIES):
+            with database_failures():
+                if await asyncio.to_thread(_is_log_emptied, path):
+                    return
+            await asyncio.sleep(_SCRUB_PAUSE_SECONDS)
+        raise DatabaseUnavailableError("the write-ahead log cannot be emptied now")
+
     async def security_epoch(self) -> int:
         """Return the epoch; the row is read only when some commit happened since the last time."""
         if self._inline_driver is None:
@@ -150,6 +166,16 @@ def _read_inline(
         return work(connection)
     finally:
         driver.rollback()
+
+
+def _is_log_emptied(path: Path) -> bool:
+    """Move the log into the file and cut it to nothing, unless readers are in the way."""
+    connection = sqlite3.connect(path, timeout=_SCRUB_WAIT_SECONDS, isolation_level=None)
+    try:
+        is_busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    finally:
+        connection.close()
+    return not is_busy
 
 
 def _empty_write_ahead_log(connection: Connection) -> None:

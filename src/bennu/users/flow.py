@@ -316,16 +316,11 @@ class Users:
             ConflictError: it is the last admin.
         """
         user = await self.get_user(identifier)
-        _refuse_system(user)
 
         def work(connection: Connection) -> None:
             move_security_epoch(connection)
             current = _found(find_user(connection, user.row_id))
-            refuse_account_above(connection, caller, current)
-            if current.row_id == caller.principal.user_id:
-                raise DeniedError("Nobody deletes themselves")
-            if current.role == ADMIN:
-                _keep_one_admin(connection, current)
+            refuse_deletion(connection, caller, current)
             delete_user_row(connection, current.row_id)
             event = AuditEvent(
                 EventName.USER_DELETED,
@@ -373,6 +368,31 @@ def refuse_account_above(connection: Connection, caller: Caller, user: User) -> 
     theirs = permissions_of_role(connection, user.role) or frozenset()
     if not theirs <= caller.principal.permissions:
         raise DeniedError("Nobody changes an account above their own", detail="target above caller")
+
+
+def refuse_deletion(connection: Connection, caller: Caller, user: User) -> None:
+    """Refuse to delete an account that must stay.
+
+    Raises:
+        DeniedError: it is the system user, the caller, or somebody who may do more.
+        ConflictError: it is the last admin.
+    """
+    _refuse_system(user)
+    refuse_account_above(connection, caller, user)
+    if user.row_id == caller.principal.user_id:
+        raise DeniedError("Nobody deletes themselves")
+    refuse_without_admin(connection, user.row_id)
+
+
+def refuse_without_admin(connection: Connection, row_id: int) -> None:
+    """Refuse when nobody else could administer the server.
+
+    Raises:
+        ConflictError: it is the last admin.
+    """
+    user = find_user(connection, row_id)
+    if user is not None and user.role == ADMIN:
+        _keep_one_admin(connection, user)
 
 
 def _keep_one_admin(connection: Connection, user: User) -> None:

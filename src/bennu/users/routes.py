@@ -1,13 +1,13 @@
 """The REST interface of users."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bennu.access import Permission, PrincipalKind
+from bennu.access import Caller, Permission, PrincipalKind
 from bennu.audit.events import EventName
 from bennu.httpio.request import caller_of, json_of, path_value, query_values
 from bennu.httpio.respond import empty_answer, json_answer, time_text
@@ -18,6 +18,11 @@ from bennu.kernel.secret import Secret
 from bennu.users.flow import Users
 from bennu.users.model import USER, AuthMethod, NewUser, User, UserChange
 
+#: Erases the user of a public id; raises what the deletion of a user raises.
+EraseUser = Callable[[Caller, str], Awaitable[None]]
+_DELETE_QUERY: Final = (
+    Query("erase", kind="boolean", meaning="true: with annotations and all that names the person"),
+)
 LIST_QUERY: Final = (
     Query("cursor", meaning="Where the page starts: next_cursor of the page before"),
     Query("limit", "integer", minimum=1, maximum=1000, meaning="Rows per page, 100 by default"),
@@ -108,8 +113,10 @@ class _UserHandlers:
         users: Users,
         forget_session: Callable[[Response], None],
         welcome: Callable[[User], None],
+        erase: EraseUser | None,
     ) -> None:
         self._users, self._forget_session, self._welcome = users, forget_session, welcome
+        self._erase = erase
 
     async def own(self, request: Request) -> Response:
         """The account that the caller acts for."""
@@ -163,13 +170,20 @@ class _UserHandlers:
         return json_answer({"data": user_json(user)})
 
     async def delete(self, request: Request) -> Response:
-        """Delete a user."""
-        await self._users.delete_user(caller_of(request), path_value(request, "user_id"))
+        """Delete a user, or erase them with all that names them."""
+        caller, user_id = caller_of(request), path_value(request, "user_id")
+        if query_values(request, _DELETE_QUERY)["erase"] and self._erase is not None:
+            await self._erase(caller, user_id)
+        else:
+            await self._users.delete_user(caller, user_id)
         return empty_answer()
 
 
 def user_routes(
-    users: Users, forget_session: Callable[[Response], None], welcome: Callable[[User], None]
+    users: Users,
+    forget_session: Callable[[Response], None],
+    welcome: Callable[[User], None],
+    erase: EraseUser | None = None,
 ) -> tuple[Route, ...]:
     """Return the routes of accounts.
 
@@ -177,8 +191,9 @@ def user_routes(
         users: the flows.
         forget_session: deletes the cookies of the sessions that a new password has ended.
         welcome: tells the owner of a new account.
+        erase: deletes an account with all that names the person; see privacy/deletion.py.
     """
-    handlers = _UserHandlers(users, forget_session, welcome)
+    handlers = _UserHandlers(users, forget_session, welcome, erase)
     return (*_own_account_routes(handlers), *_account_routes(handlers))
 
 
@@ -254,9 +269,10 @@ def _account_routes(handlers: _UserHandlers) -> tuple[Route, ...]:
             path="/v1/users/{user_id}",
             handler=handlers.delete,
             permission=Permission.USERS_MANAGE,
-            summary="Delete a user; traces and annotations stay",
+            summary="Delete a user; traces and annotations stay. erase=true: see privacy",
             status=204,
-            events=(EventName.USER_DELETED,),
+            query=_DELETE_QUERY,
+            events=(EventName.USER_DELETED, EventName.USER_ERASED),
             errors=(409,),
         ),
     )
