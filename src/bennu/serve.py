@@ -39,6 +39,15 @@ GRACE_SECONDS: Final = 6
 #: Longer than most proxies keep a connection: whoever opened it should choose when it ends.
 KEEP_ALIVE_SECONDS: Final = 75
 _BACKLOG: Final = 2048
+#: Who says nothing is asked whether it is there, who stays silent is let go; heads are bounded.
+_GRPC_BOUNDS: Final = (
+    ("grpc.max_metadata_size", 16_384),
+    ("grpc.absolute_max_metadata_size", 65_536),
+    ("grpc.server_handshake_timeout_ms", 20_000),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.max_connection_idle_ms", 900_000),
+)
 _MOST_DESCRIPTORS: Final = 65_536
 
 
@@ -182,6 +191,7 @@ async def _grpc_server(
         options=[
             ("grpc.max_receive_message_length", settings.traces.max_body_bytes),
             ("grpc.so_reuseport", 0),
+            *_GRPC_BOUNDS,
         ],
     )
     application.add_grpc_services(server)

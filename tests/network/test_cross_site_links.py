@@ -1,11 +1,18 @@
 """A link on another site opens our page with the session's cookies."""
 
+import asyncio
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 
 from bennu.access import Permission
-from bennu.httpio.respond import empty_answer
+from bennu.httpio.respond import empty_answer, page_answer
 from bennu.httpio.route import Door, Route
 from bennu.network.cross_site_links import HTML, CrossSiteLinks, signed_in_pages
 from fakes.asgi import Behind, ask
@@ -71,3 +78,55 @@ async def test_the_page_is_opened_again_from_our_own_site(path: str) -> None:
 )
 async def test_everything_else_passes(path: str, headers: list[tuple[str, str]]) -> None:
     assert (await ask(layer(), path=path, headers=headers)).text == "reached"
+
+
+# --- in a real browser ---------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def serving(app: Any) -> AsyncIterator[int]:
+    """Serve an application on a free port of this machine."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(app, lifespan="off", log_config=None, ws="none", interface="asgi3")
+    server = uvicorn.Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup(sockets=[listener])
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        await server.shutdown(sockets=[listener])
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium: make setup-test")
+async def test_in_chromium_a_link_on_another_site_opens_signed_in(tmp_path: Path) -> None:
+    """``localhost`` and ``127.0.0.1`` are different sites for a browser."""
+    addresses: dict[str, str] = {}
+
+    async def ours(scope: Any, receive: Any, send: Any) -> None:
+        cookie = dict(scope["headers"]).get(b"cookie", b"").decode()
+        headers = {}
+        text = f"cookies: {cookie}"
+        if scope["path"] == "/sign-in":
+            headers = {"set-cookie": "phoenix-access-token=abc; SameSite=Strict; HttpOnly; Path=/"}
+            text = f'<meta http-equiv="refresh" content="0;url={addresses["wiki"]}">'
+        await page_answer(text, headers=headers)(scope, receive, send)
+
+    async def wiki(scope: Any, receive: Any, send: Any) -> None:
+        text = f'<script>location = "{addresses["page"]}"</script>'
+        await page_answer(text)(scope, receive, send)
+
+    guarded = CrossSiteLinks(ours, signed_in_pages(ROUTES), ["phoenix-access-token"])
+    async with serving(guarded) as our_port, serving(wiki) as wiki_port:
+        addresses["page"] = f"http://127.0.0.1:{our_port}/projects/1"
+        addresses["wiki"] = f"http://localhost:{wiki_port}/"
+        browser = await asyncio.create_subprocess_exec(
+            *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
+            *(f"--user-data-dir={tmp_path}", "--virtual-time-budget=10000"),
+            f"http://127.0.0.1:{our_port}/sign-in",
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        shown, _ = await asyncio.wait_for(browser.communicate(), 90)
+    assert "cookies: phoenix-access-token=abc" in shown.decode()

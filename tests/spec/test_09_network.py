@@ -1,5 +1,6 @@
 """Network security (spec 205-218): origins, CSRF, rate limits and headers, as deployed."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,18 @@ from typing import Any
 import httpx
 import pytest
 
+from bennu.access import EVERYBODY, Caller
+from bennu.app import Application
+from bennu.httpio.route import Route
+from bennu.network.rate_counters import MemoryCounters
+from bennu.network.rate_limit import LimitExceededError, RateLimits
+from bennu.network.rate_rules import LimitTable, check_rules_meet_routes, parse_rate_rules
+from fakes.clock import FrozenClock
+from fakes.settings import SECRET, read_settings
 from peers.redis import RedisServer
 from started import FIRST_PASSWORD, PASSWORD, StartedServer
+
+Routes = tuple[Route, ...]
 
 #: The two lines that the spec prints (208 and 211).
 SPEC_LISTS = {
@@ -296,6 +307,51 @@ def export_over_grpc(server: StartedServer, bearer: str) -> tuple[str, int]:
         return "OK", 0
 
 
+def documented_rules() -> list[str]:
+    """Return the rules that the page of the documents prints, each sample in one text."""
+    page = Path(__file__).parents[2] / "docs" / "operations" / "network.md"
+    return re.findall(r'^PHOENIX_RATE_LIMITS="(.+)"$', page.read_text(), re.MULTILINE)
+
+
+def test_the_page_prints_samples() -> None:
+    assert len(documented_rules()) >= 3
+
+
+@pytest.mark.parametrize("text", documented_rules())
+async def test_every_sample_rule_of_the_documents_works(text: str, routes: Routes) -> None:
+    """Each meets a route, lets exactly its number pass, and tells truly how long to wait."""
+    rules = parse_rate_rules(text)
+    check_rules_meet_routes(rules, routes)
+    for rule in rules:
+        clock, path = FrozenClock(), re.sub(r"\*|\{\w+\}", "x", rule.path)
+        counters = MemoryCounters(clock.monotonic_seconds)
+        limits = RateLimits(LimitTable([rule], ()), counters, nobody_listens)
+        met = limits.limits_of(rule.method or "GET", path)
+        assert met == (rule.limit,)
+        caller = Caller(EVERYBODY, "192.0.2.1")
+        for _ in range(rule.limit.count):
+            await limits.admit(met, caller, "http")
+        clock.advance(rule.limit.window_seconds / 4)
+        with pytest.raises(LimitExceededError) as caught:
+            await limits.admit(met, caller, "http")
+        wait = int(caught.value.headers["retry-after"])
+        assert 0 <= wait - rule.limit.window_seconds * 3 / 4 < 1
+        clock.advance(wait)
+        await limits.admit(met, caller, "http")
+
+
+async def nobody_listens(*_: object) -> None:
+    """Hear of refusals and do nothing."""
+
+
+@pytest.fixture(scope="module")
+def routes(tmp_path_factory: pytest.TempPathFactory) -> Routes:
+    """The whole table of routes, pages included."""
+    folder = tmp_path_factory.mktemp("routes")
+    env = {"PHOENIX_ENABLE_AUTH": "true", "PHOENIX_SECRET": SECRET}
+    return Application(read_settings(env, PHOENIX_WORKING_DIR=str(folder))).routes
+
+
 def test_a_rule_that_meets_no_route_stops_the_start(tmp_path: Path) -> None:
     env = {**LIMITS_ON, "PHOENIX_RATE_LIMITS": "POST /v1/trace = 1/second"}
     with pytest.raises(AssertionError, match=r"no route is matched by 'POST /v1/trace'"):
@@ -312,15 +368,19 @@ def test_limits_switched_off_are_warned_of_at_every_start(tmp_path: Path) -> Non
 # --- headers and hosts ---------------------------------------------------------------------
 
 
-def test_every_route_carries_the_headers(without_lists: Lists) -> None:
+def test_every_route_carries_the_headers(without_lists: Lists, routes: Routes) -> None:
+    """With a credential, with a session and with none; pages and files included."""
     server = without_lists.server
-    client = server.client(server.env["PHOENIX_ADMIN_SECRET"])
-    document = client.get("/openapi.json").json()
-    paths = [(path, way.upper()) for path, ways in document["paths"].items() for way in ways]
-    assert len(paths) > 30
-    for path, method in [*paths, ("/nope", "GET"), ("/v1/projects", "OPTIONS")]:
-        url = path.replace("{", "").replace("}", "")
-        for caller in (client, server.client()):
+    callers = (
+        server.client(server.env["PHOENIX_ADMIN_SECRET"]),
+        server.client(cookie=without_lists.cookies),
+        server.client(),
+    )
+    asked = [(route.path, route.method) for route in routes if route.path != "/auth/logout"]
+    assert len(asked) > 60
+    for path, method in [*asked, ("/nope", "GET"), ("/v1/projects", "OPTIONS")]:
+        url = re.sub(r"[{}]|:path", "", path)
+        for caller in callers if method == "GET" else callers[2:]:
             headers = caller.request(method, url).headers
             where = f"{method} {path}"
             assert headers["x-content-type-options"] == "nosniff", where
@@ -331,7 +391,8 @@ def test_every_route_carries_the_headers(without_lists: Lists) -> None:
             assert headers["cross-origin-opener-policy"] == "same-origin", where
             assert headers["cross-origin-resource-policy"] == "same-origin", where
             assert "camera=()" in headers["permissions-policy"], where
-            assert headers["cache-control"] == "no-store", where
+            is_file = path.startswith("/static/") or path == "/favicon.ico"
+            assert is_file or headers["cache-control"] == "no-store", where
             assert "server" not in headers, where
             assert "strict-transport-security" not in headers, where
 

@@ -6,7 +6,6 @@ the server itself serves, no inline script or style, in nobody's frame.
 Spec: lines 226-239. Source: OWASP Secure Headers; ASVS 5.0 V3.4; CSP level 3; RFC 6797.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 from bennu.httpio.frame import AnswerHeaders
@@ -24,37 +23,27 @@ _COMMON: Final = (
     ),
 )
 _INTERFACE_POLICY: Final = b"default-src 'none'; frame-ancestors 'none'"
+#: Redirects after a form are held against form-action too: they must stay here.
+PAGE_POLICY: Final = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    b"font-src 'self'; connect-src 'self'; manifest-src 'self'; "
+    b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 #: A year, names below the own one included (ASVS 5.0 V3.4.1).
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
-def page_policy(form_targets: Sequence[str] = ()) -> str:
-    """Return the Content-Security-Policy of pages.
-
-    Args:
-        form_targets: origins that a form of ours may end at besides the own one, because
-            browsers hold redirects after a form against this list.
-    """
-    forms = " ".join(("'self'", *form_targets))
-    return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        "font-src 'self'; connect-src 'self'; manifest-src 'self'; "
-        f"form-action {forms}; base-uri 'none'; frame-ancestors 'none'"
-    )
-
-
-def answer_headers(*, is_https: bool, form_targets: Sequence[str] = ()) -> AnswerHeaders:
+def answer_headers(*, is_https: bool) -> AnswerHeaders:
     """Return the headers of every answer.
 
     Args:
         is_https: every client reaches the server by TLS, ended here or at a proxy. Otherwise
             HSTS is still sent to those that did.
-        form_targets: as in ``page_policy``.
     """
     common = (*_COMMON, _HSTS) if is_https else _COMMON
     policy = b"content-security-policy"
     return AnswerHeaders(
         interface=((policy, _INTERFACE_POLICY), *common),
-        page=((policy, page_policy(form_targets).encode()), *common),
+        page=((policy, PAGE_POLICY), *common),
         by_tls=() if is_https else (_HSTS,),
     )

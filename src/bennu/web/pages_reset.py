@@ -133,7 +133,7 @@ def reset_page_routes(pages: Pages, flows: ResetFlows) -> tuple[Route, ...]:
             path="/reset-password-with-token",
             handler=of.choose,
             permission=Door.OPEN,
-            limit=Limit.PASSWORD_RESET,
+            limit=Limit.PASSWORD_RESET_USE,
             summary="Set a new password by the form of the page",
             status=303,
             events=(EventName.PASSWORD_RESET,),
