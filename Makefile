@@ -6,7 +6,7 @@ ENV_FILE := bennu.env
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test serve check test-unit test soak coverage docs requirements
+.PHONY: help setup setup-test serve check test-unit test bench soak coverage docs requirements
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -49,6 +49,9 @@ test-unit: $(VENV)/.development ## the tests that need no started server
 
 test: setup-test ## set up everything and run all tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+
+bench: $(VENV)/.development ## measure a server of this checkout; see docs/performance.md
+	$(BIN)/python tools/bench.py
 
 soak: setup-test ## the long tests, by hand
 	$(BIN)/python -m pytest -q -m 'soak or not soak' --hypothesis-profile fresh --timeout 3600
