@@ -66,17 +66,27 @@ def test_the_key_file_lies_beside_the_database(tmp_path: Path) -> None:
 
 
 def test_exposed_files_are_named(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path, PHOENIX_SQL_DATABASE_URL=f"sqlite:///{tmp_path}/x.db")
+    (tmp_path / "client.pem").write_text("a key")
+    (tmp_path / "client.pem").chmod(0o600)
+    settings = settings_of(
+        tmp_path,
+        PHOENIX_SQL_DATABASE_URL=f"sqlite:///{tmp_path}/x.db",
+        PHOENIX_OAUTH2_CORP_CLIENT_ID="c",
+        PHOENIX_OAUTH2_CORP_OIDC_CONFIG_URL="https://idp.example/.well-known/openid-configuration",
+        PHOENIX_OAUTH2_CORP_TOKEN_ENDPOINT_AUTH_METHOD="private_key_jwt",
+        PHOENIX_OAUTH2_CORP_PRIVATE_KEY_FILE=f"{tmp_path}/client.pem",
+    )
     assert exposed_file_warnings(settings, tmp_path / "absent.env") == ()
     for name, mode in {
         "x.db": 0o644,
         "x.db-wal": 0o600,
         "bennu.key": 0o640,
         "e.env": 0o604,
+        "client.pem": 0o644,
     }.items():
         (tmp_path / name).write_text("")
         (tmp_path / name).chmod(mode)
     told = " ".join(exposed_file_warnings(settings, tmp_path / "e.env"))
-    for name in ("x.db", "bennu.key", "e.env"):
+    for name in ("x.db", "bennu.key", "e.env", "client.pem"):
         assert f"chmod 600 {tmp_path / name}" in told
     assert "x.db-wal" not in told

@@ -39,7 +39,7 @@ class ProviderParts:
     Args:
         configured: the providers in use, for the sign-in page.
         sign_out: for pages that sign out with a form.
-        routes: those below ``/oauth2``.
+        routes: those below ``/oauth2``; none while authentication is off.
         next_address: where a browser goes that signed out by a link.
     """
 
@@ -72,6 +72,6 @@ def wire_providers(
     return ProviderParts(
         configured,
         sign_out,
-        oauth2_routes(sign_in, sign_out, settings.auth),
+        oauth2_routes(sign_in, sign_out, settings.auth) if settings.auth.enabled else (),
         next_after_sign_out(sign_out, configured, own_page),
     )

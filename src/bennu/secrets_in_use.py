@@ -61,6 +61,7 @@ def exposed_file_warnings(settings: Settings, env_file: Path | None = None) -> t
         key_file_of(settings),
         tls.key_file,
         None if postgres is None else postgres.sslkey,
+        *(provider.private_key_file for provider in settings.oauth2),
     )
     databases = () if storage.sqlite_path is None else sqlite_files(storage.sqlite_path)
     paths = (*(path for path in keys if path is not None), *databases)

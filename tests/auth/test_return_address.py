@@ -17,7 +17,9 @@ def test_a_path_of_our_own_is_kept(path: str) -> None:
     assert safe_return_path(path) == path
 
 
-@pytest.mark.parametrize("path", ["", "/login", "/logout?error=x", "/login/"])
+@pytest.mark.parametrize(
+    "path", ["", "/login", "/logout?error=x", "/login/", "/a" * 2000, "//evil" * 500]
+)
 def test_without_a_place_to_go_it_is_home(path: str) -> None:
     assert safe_return_path(path) == "/"
 
@@ -32,7 +34,7 @@ def test_without_a_place_to_go_it_is_home(path: str) -> None:
         *("/\x00/evil.example", "/a\r\nset-cookie: x", "/@evil.example", "/user@evil.example"),
         *("/.//evil.example", "/..//evil.example", "/a/..//evil.example", "/a//evil.example"),
         *("/%0d%0a", "/%09/evil.example", " /projects", "/projects x", "/pröjects", "?a=b", "#a"),
-        *("/oauth2/x/login", "/auth/logout", "/OAUTH2/x/login", "/%61uth/logout", "/a" * 2000),
+        *("/oauth2/x/login", "/auth/logout", "/OAUTH2/x/login", "/%61uth/logout"),
         *("/a/../auth/logout", "/;/evil.example", "/.evil", "/" + "%25" * 200 + "2fevil"),
     ],
 )

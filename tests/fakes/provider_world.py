@@ -54,7 +54,9 @@ class ProviderWorld:
         )
         self.providers = ConfiguredProviders(providers, self.stored)
         self.egress = Egress(LOOPBACK)
-        self.talker = IdentityProviders(self.egress, accounts.clock, SystemEntropy())
+        self.talker = IdentityProviders(
+            self.egress, accounts.clock, SystemEntropy(), answer_seconds=3
+        )
         self.handshakes = Handshakes(database, SystemEntropy(), CIPHER)
         self.sign_in = ProviderSignIn(
             database,

@@ -2,6 +2,8 @@
 
 import asyncio
 import ssl
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -112,6 +114,28 @@ async def test_the_connection_goes_to_what_was_resolved_and_the_name_is_what_is_
             with pytest.raises(EgressError) as refusal:
                 await refusing.send(Outbound(f"https://{host}:{peer.port}/a"))
             assert "certificate not accepted" in refusal.value.detail
+
+
+def test_an_authority_of_one_s_own_is_named_by_ssl_cert_file(pki: Pki) -> None:
+    """As every program that uses OpenSSL takes it."""
+    program = (
+        "import asyncio, sys\n"
+        "from bennu.network.destinations import Destinations\n"
+        "from bennu.network.egress import Egress, Outbound\n"
+        "egress = Egress(Destinations(frozenset({'localhost'})))\n"
+        "print(asyncio.run(egress.send(Outbound(sys.argv[1]))).body.decode())\n"
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pki.server.cert, pki.server.key)
+    with HttpPeer(lambda _: Reply(body=b"trusted"), context) as peer:
+        done = subprocess.run(
+            [sys.executable, "-c", program, peer.url],
+            env={"SSL_CERT_FILE": str(pki.authority.cert)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.stdout == "trusted\n", done.stderr
 
 
 async def test_a_second_address_is_tried_when_nobody_answers_at_the_first() -> None:

@@ -15,7 +15,9 @@ import httpx
 import pytest
 from joserfc.jwk import RSAKey
 
+from bennu.app import Application
 from bennu.kernel.env_file import EnvFile, env_of
+from bennu.settings import Settings
 from peers.oidc import OidcClient, OidcPeer, provider_variables, sign_in_at_peer
 from started import ADMIN_SECRET, StartedServer
 
@@ -295,3 +297,10 @@ def test_signing_out_there_ends_the_session_here(world: World) -> None:
 def test_keys_were_fetched_once_for_all_of_this(world: World) -> None:
     fetched = world.server.log().count("oauth2.keys.fetched")
     assert fetched <= 2  # one for each issuer
+
+
+def test_without_authentication_nobody_signs_in_anywhere() -> None:
+    provider = provider_variables("x", "https://idp.example/x", OidcClient("c", "s"))
+    memory = {"PHOENIX_SQL_DATABASE_URL": "sqlite:///:memory:"}
+    application = Application(Settings.from_env(env_of({**provider, **memory})))
+    assert not [route.path for route in application.routes if route.path.startswith("/oauth2")]

@@ -444,6 +444,8 @@ async def test_a_document_does_not_lead_the_server_inside(
     ("path", "reply"),
     [
         ("/jwks", Reply(endless=True)),
+        ("/token", Reply(silent=True)),
+        ("/jwks", Reply(silent=True)),
         ("/jwks", Reply(headers={"content-length": "104857600"})),
         ("/jwks", Reply(302, headers={"location": "http://169.254.169.254/latest/meta-data"})),
         ("/token", Reply(302, headers={"location": "http://127.0.0.1:1/"})),

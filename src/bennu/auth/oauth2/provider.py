@@ -11,7 +11,7 @@ import logging
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from bennu.auth.oauth2.client_proof import client_proof
@@ -78,10 +78,20 @@ class _Known:
 
 
 class IdentityProviders:
-    """The talker for all providers."""
+    """The talker for all providers.
 
-    def __init__(self, egress: Egress, clock: Clock, entropy: Entropy) -> None:
+    Args:
+        egress: the way out.
+        clock: passed in.
+        entropy: for signed assertions.
+        answer_seconds: how long a provider may take for one answer.
+    """
+
+    def __init__(
+        self, egress: Egress, clock: Clock, entropy: Entropy, answer_seconds: float = 10.0
+    ) -> None:
         self._egress, self._clock, self._entropy = egress, clock, entropy
+        self._answer_seconds = answer_seconds
         self._known: OrderedDict[str, _Known] = OrderedDict()
 
     def _of(self, settings: ProviderSettings) -> _Known:
@@ -170,12 +180,14 @@ class IdentityProviders:
         logger.info("oauth2.keys.fetched", extra={"issuer": metadata.issuer, "keys": len(keys)})
 
     async def _document(self, url: str) -> Inbound:
-        answer = await self._egress.send(
-            Outbound(url, headers={"accept": "application/json"}, most_bytes=_DOCUMENT_BYTES)
-        )
+        answer = await self._ask(Outbound(url, headers={"accept": "application/json"}))
         if answer.status != _OK:
             raise MetadataError(f"the provider answers {url[:200]} with status {answer.status}")
         return answer
+
+    async def _ask(self, outbound: Outbound) -> Inbound:
+        bounded = replace(outbound, total_seconds=self._answer_seconds, most_bytes=_DOCUMENT_BYTES)
+        return await self._egress.send(bounded)
 
     # --- for one sign-in -------------------------------------------------------------------
 
@@ -213,13 +225,12 @@ class IdentityProviders:
         """
         now = int(self._clock.now_utc().timestamp())
         proof = await client_proof(settings, metadata, self._entropy, now)
-        answer = await self._egress.send(
+        answer = await self._ask(
             Outbound(
                 metadata.token_endpoint,
                 "POST",
                 form={**form, **proof.form},
                 headers={"accept": "application/json", **proof.headers},
-                most_bytes=_DOCUMENT_BYTES,
             )
         )
         if answer.status != _OK:
@@ -240,9 +251,7 @@ class IdentityProviders:
             return {}
         headers = {"accept": "application/json", "authorization": bearer}
         try:
-            answer = await self._egress.send(
-                Outbound(metadata.userinfo_endpoint, headers=headers, most_bytes=_DOCUMENT_BYTES)
-            )
+            answer = await self._ask(Outbound(metadata.userinfo_endpoint, headers=headers))
             return json_object(answer.body) if answer.status == _OK else {}
         except UnavailableError as error:
             fields = {"provider": settings.name, "reason": error.detail}
