@@ -39,6 +39,7 @@ def test_every_secret_with_an_age_is_found_and_the_outgoing_ones_are_not(tmp_pat
         PHOENIX_LDAP_HOST="ldap.example.com",
         PHOENIX_LDAP_BIND_DN="cn=x,dc=y",
         PHOENIX_LDAP_BIND_PASSWORD="ldap-password",
+        PHOENIX_LDAP_TLS_CLIENT_KEY_FILE_PASSWORD="ldap-key-password",
         PHOENIX_LDAP_USER_SEARCH_BASE_DNS="dc=y",
         PHOENIX_LDAP_GROUP_ROLE_MAPPINGS='[{"group_dn": "*", "role": "MEMBER"}]',
     )
@@ -49,6 +50,7 @@ def test_every_secret_with_an_age_is_found_and_the_outgoing_ones_are_not(tmp_pat
         "PHOENIX_SMTP_PASSWORD": Secret("mail-password"),
         "PHOENIX_OAUTH2_MY_IDP_CLIENT_SECRET": Secret("idp-secret"),
         "PHOENIX_LDAP_BIND_PASSWORD": Secret("ldap-password"),
+        "PHOENIX_LDAP_TLS_CLIENT_KEY_FILE_PASSWORD": Secret("ldap-key-password"),
     }
     material = key_source_of(settings, SystemEntropy()).key_material()
     assert material.current == Secret(SECRET)
@@ -90,3 +92,17 @@ def test_exposed_files_are_named(tmp_path: Path) -> None:
     for name in ("x.db", "bennu.key", "e.env", "client.pem"):
         assert f"chmod 600 {tmp_path / name}" in told
     assert "x.db-wal" not in told
+
+
+def test_the_key_shown_to_the_directory_is_looked_at(tmp_path: Path) -> None:
+    for name in ("cert.pem", "key.pem"):
+        (tmp_path / name).write_text("-----BEGIN")
+    (tmp_path / "key.pem").chmod(0o644)
+    settings = settings_of(
+        tmp_path,
+        PHOENIX_LDAP_HOST="ldap.example.com",
+        PHOENIX_LDAP_USER_SEARCH_BASE_DNS="dc=y",
+        PHOENIX_LDAP_TLS_CLIENT_CERT_FILE=str(tmp_path / "cert.pem"),
+        PHOENIX_LDAP_TLS_CLIENT_KEY_FILE=str(tmp_path / "key.pem"),
+    )
+    assert any("key.pem" in text for text in exposed_file_warnings(settings))

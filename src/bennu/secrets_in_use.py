@@ -33,15 +33,16 @@ def environment_secrets(settings: Settings) -> dict[str, Secret]:
 
     Secrets on their way out, and the first password, which is to be changed at once, have none.
     """
-    postgres = settings.storage.postgres
+    postgres, ldap = settings.storage.postgres, settings.ldap
     found = {
         "PHOENIX_SECRET": settings.encryption.secret,
         "PHOENIX_ADMIN_SECRET": settings.auth.admin_secret,
         "PHOENIX_POSTGRES_PASSWORD": None if postgres is None else postgres.password,
         "PHOENIX_POSTGRES_SSLPASSWORD": None if postgres is None else postgres.sslpassword,
-        "PHOENIX_LDAP_BIND_PASSWORD": None
-        if settings.ldap is None
-        else settings.ldap.bind_password,
+        "PHOENIX_LDAP_BIND_PASSWORD": None if ldap is None else ldap.bind_password,
+        "PHOENIX_LDAP_TLS_CLIENT_KEY_FILE_PASSWORD": None
+        if ldap is None
+        else ldap.tls_client_key_password,
         "PHOENIX_SMTP_PASSWORD": settings.mail.password,
         "PHOENIX_TLS_KEY_FILE_PASSWORD": settings.tls.key_file_password,
         "PHOENIX_PROMETHEUS_TOKEN": settings.monitoring.token,
@@ -54,12 +55,13 @@ def environment_secrets(settings: Settings) -> dict[str, Secret]:
 
 def exposed_file_warnings(settings: Settings, env_file: Path | None = None) -> tuple[str, ...]:
     """Return one sentence for each file with secrets or data that others can read or change."""
-    storage, tls = settings.storage, settings.tls
+    storage, tls, ldap = settings.storage, settings.tls, settings.ldap
     postgres = storage.postgres
     keys = (
         env_file,
         key_file_of(settings),
         tls.key_file,
+        None if ldap is None else ldap.tls_client_key_file,
         None if postgres is None else postgres.sslkey,
         *(provider.private_key_file for provider in settings.oauth2),
     )
