@@ -6,6 +6,7 @@ import pytest
 
 from bennu.access import Caller, Principal, PrincipalKind
 from bennu.httpio.request import BLOCKED
+from bennu.kernel.errors import DeniedError
 from bennu.network.paths import PathSet
 from bennu.network.rate_counters import MemoryCounters
 from bennu.network.rate_limit import LimitExceededError, RateLimitLayer, RateLimits
@@ -107,6 +108,15 @@ async def test_a_page_shows_the_refusal_itself() -> None:
     assert BLOCKED not in limited.behind.scopes[-1]
     await limited.ask(caller(), path="/login", method="POST")
     assert isinstance(limited.behind.scopes[-1][BLOCKED], LimitExceededError)
+
+
+async def test_what_was_refused_before_is_not_counted() -> None:
+    """Another website cannot use up the attempts of its visitors."""
+    limited, refusal = Limited("POST /login = 1/minute"), DeniedError("untrusted origin")
+    for _ in range(3):
+        await ask(limited.layer, "POST", "/login", caller=caller(), **{BLOCKED: refusal})
+        assert limited.behind.scopes[-1][BLOCKED] is refusal
+    assert await limited.passes(caller(), path="/login", method="POST")
 
 
 async def test_without_a_rule_exports_cost_nothing() -> None:

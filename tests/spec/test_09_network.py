@@ -234,6 +234,28 @@ def test_signing_in_is_limited_and_nothing_else_eats_its_budget(tmp_path: Path) 
         assert record["address"] == "127.0.0.1"
 
 
+def test_the_sign_in_form_shares_the_budget_and_another_website_cannot_use_it_up(
+    tmp_path: Path,
+) -> None:
+    """A form posted from another site is refused as a page and does not count."""
+    with StartedServer(tmp_path, LIMITS_ON) as server:
+
+        def post(**headers: str) -> httpx.Response:
+            data = {"email": "a@example.com", "password": "guess"}
+            return send("POST", f"{server.base_url}/login", data=data, headers=headers)
+
+        for _ in range(6):
+            foreign = post(origin="https://evil.example")
+            assert foreign.status_code == 403
+            assert "text/html" in foreign.headers["content-type"]
+        assert [sign_in(server).status_code for _ in range(4)] == [401] * 4
+        assert post().status_code in {401, 403}  # without its token; an attempt all the same
+        sixth = post()
+        assert sixth.status_code == 429
+        assert int(sixth.headers["retry-after"]) > 40
+        assert "text/html" in sixth.headers["content-type"]
+
+
 def test_while_one_address_guesses_the_owner_signs_in_from_another(tmp_path: Path) -> None:
     proxied = {**LIMITS_ON, "PHOENIX_TRUSTED_PROXIES": "127.0.0.0/8"}
     with StartedServer(tmp_path, proxied) as server:

@@ -109,8 +109,8 @@ class RateLimitLayer:
         self._app, self._limits, self._pages = app, limits, pages
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Pass on what meets no limit; count the rest."""
-        if scope["type"] == "http":
+        """Pass on what meets no limit, or was refused already; count the rest."""
+        if scope["type"] == "http" and BLOCKED not in scope:
             limits = self._limits.limits_of(scope["method"], route_path(scope))
             if limits:
                 return self._count(limits, scope, receive, send)
