@@ -154,6 +154,7 @@ class Application:
             accounts,
             self._directory,
             providers,
+            self._stored,
         )
         return (
             *wired_trace_routes(

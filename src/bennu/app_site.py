@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bennu.app_accounts import AccountParts
 from bennu.app_directory import DirectoryParts
 from bennu.app_providers import ProviderParts
+from bennu.app_trials import wire_trials
 from bennu.audit.log import AuditLog
 from bennu.audit.reading import AuditReading
 from bennu.auth.sessions.flow import Sessions
@@ -19,6 +20,7 @@ from bennu.kernel.ids import Entropy, global_id
 from bennu.network.form_tokens import FormTokens
 from bennu.settings import Settings
 from bennu.storage.database import Database
+from bennu.stored_settings.flow import StoredSettings
 from bennu.traces.ingest.buffer import IngestBuffer
 from bennu.users.flow import Users
 from bennu.users.model import USER
@@ -47,6 +49,7 @@ class SiteBasis:
     accounts: AccountParts
     directory: DirectoryParts
     providers: ProviderParts
+    stored: StoredSettings
 
 
 def wire_site(of: SiteBasis) -> tuple[Route, ...]:
@@ -74,6 +77,8 @@ def wire_site(of: SiteBasis) -> tuple[Route, ...]:
         users=UserFlows(accounts.users, accounts.roles, accounts.overview),
         audit=AuditReading(of.database, of.audit, of.vault),
         traces=traces,
+        stored=of.stored,
+        sign_in=wire_trials(of.settings, of.database.clock, of.stored, of.providers.configured),
     )
     assets = Assets()
     pages = Pages(assets, of.form_tokens, of.settings.network.root_path)

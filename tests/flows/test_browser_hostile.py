@@ -166,12 +166,12 @@ class Visitor:
 
 
 @pytest.mark.timeout(600)
-def test_no_text_runs_and_every_page_renders(chromium: Browser, server: StartedServer) -> None:
+def test_no_text_runs_and_every_page_renders(browser: Browser, server: StartedServer) -> None:
     assert len(set(HOSTILE)) == 60
     client = server.admin()
     sow(server, client)
     cookies = dict(client.cookies.items())
-    with watched_page(chromium, server.base_url, cookies=cookies) as page:
+    with watched_page(browser, server.base_url, cookies=cookies) as page:
         visitor = Visitor(page)
         visitor.visit("/projects?name_contains=hostile")
         project = page.get_by_role("link", name="hostile", exact=True).get_attribute("href")

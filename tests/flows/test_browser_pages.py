@@ -70,9 +70,9 @@ def findings(page: Page) -> list[str]:
 
 
 @pytest.mark.timeout(600)
-def test_pages_are_quiet_and_accessible(chromium: Browser, world: SiteWorld) -> None:
+def test_pages_are_quiet_and_accessible(browser: Browser, world: SiteWorld) -> None:
     found: dict[str, list[str]] = {}
-    with watched_page(chromium, world.server.base_url, cookies=world.cookies) as page:
+    with watched_page(browser, world.server.base_url, cookies=world.cookies) as page:
         for address in all_addresses(world):
             page.goto(address)
             found[address] = findings(page)
@@ -80,18 +80,18 @@ def test_pages_are_quiet_and_accessible(chromium: Browser, world: SiteWorld) -> 
 
 
 @pytest.mark.timeout(600)
-def test_the_ways_in_are_quiet_and_accessible(chromium: Browser, world: SiteWorld) -> None:
+def test_the_ways_in_are_quiet_and_accessible(browser: Browser, world: SiteWorld) -> None:
     found: dict[str, list[str]] = {}
-    with watched_page(chromium, world.server.base_url) as page:
+    with watched_page(browser, world.server.base_url) as page:
         for path in STRANGERS:
             page.goto(world.addresses[path])
             found[path] = findings(page)
     assert {address: lines for address, lines in found.items() if lines} == {}
 
 
-def test_pages_are_whole_without_scripts(chromium: Browser, world: SiteWorld) -> None:
+def test_pages_are_whole_without_scripts(browser: Browser, world: SiteWorld) -> None:
     site = world.server.base_url
-    with watched_page(chromium, site, cookies=world.cookies, has_scripts=False) as page:
+    with watched_page(browser, site, cookies=world.cookies, has_scripts=False) as page:
         for address in all_addresses(world):
             page.goto(address)
             assert page.locator("main h1").count() == 1, address

@@ -73,10 +73,10 @@ def export(server: StartedServer, key: str) -> SpanExportResult:
 
 
 @pytest.mark.parametrize("has_scripts", [True, False], ids=["scripts", "plain"])
-def test_the_story(chromium: Browser, tmp_path: Path, has_scripts: bool) -> None:
+def test_the_story(browser: Browser, tmp_path: Path, has_scripts: bool) -> None:
     with (
         StartedServer(tmp_path) as server,
-        watched_page(chromium, server.base_url, has_scripts=has_scripts) as page,
+        watched_page(browser, server.base_url, has_scripts=has_scripts) as page,
     ):
         sign_in(page, FIRST_PASSWORD)
         choose_password(page)

@@ -77,6 +77,8 @@ def filled_site(server: StartedServer) -> SiteWorld:
         "/v1/roles", json={"name": "READER", "permissions": ["traces:read", "projects:read"]}
     )
     assert role.status_code == 201, role.text
+    kept = {"secrets": [{"key": "MODEL_KEY", "value": "a-secret-value"}]}
+    assert client.put("/v1/secrets", json=kept).status_code == 200
     return SiteWorld(server, dict(client.cookies.items()), _addresses(client))
 
 
@@ -143,6 +145,9 @@ def _addresses(client: httpx.Client) -> dict[str, str]:
         "/settings/users/{user_id}": user,
         "/settings/users/{user_id}/delete": f"{user}/delete",
         "/settings/roles/{role}": role,
+        "/settings/secrets/{key}/delete": "/settings/secrets/MODEL_KEY/delete",
+        "/settings/sign-in/{provider}": "/settings/sign-in/keycloak",
+        "/settings/sign-in/{provider}/delete": "/settings/sign-in/keycloak/delete",
     }
 
 

@@ -11,6 +11,7 @@ from bennu.audit.reading import AuditReading
 from bennu.httpio.route import Route
 from bennu.kernel.ids import Entropy
 from bennu.storage.database import Database
+from bennu.stored_settings.flow import StoredSettings
 from bennu.traces.annotations.flow import Annotations
 from bennu.traces.browsing.flow import Browsing
 from bennu.traces.ingest.buffer import IngestBuffer
@@ -26,6 +27,8 @@ from bennu.web.pages_audit import audit_page_routes
 from bennu.web.pages_projects import TraceFlows, project_page_routes
 from bennu.web.pages_reset import ResetFlows, reset_page_routes
 from bennu.web.pages_roles import role_page_routes
+from bennu.web.pages_secrets import secret_page_routes
+from bennu.web.pages_sign_in_settings import SignInFlows, sign_in_settings_page_routes
 from bennu.web.pages_trace import trace_page_routes
 from bennu.web.pages_users import UserFlows, user_page_routes
 from bennu.web.pages_ways_in import WaysIn, ways_in_routes
@@ -42,6 +45,8 @@ class SiteFlows:
     users: UserFlows
     audit: AuditReading
     traces: TraceFlows
+    stored: StoredSettings
+    sign_in: SignInFlows
 
 
 def wired_trace_flows(
@@ -77,5 +82,7 @@ def site_routes(pages: Pages, assets: Assets, flows: SiteFlows) -> tuple[Route, 
         *audit_page_routes(pages, flows.audit),
         *project_page_routes(pages, flows.traces),
         *trace_page_routes(pages, flows.traces),
+        *secret_page_routes(pages, flows.stored),
+        *sign_in_settings_page_routes(pages, flows.sign_in),
         *asset_routes(assets),
     )
