@@ -111,3 +111,14 @@ def test_addresses_of_one_site_of_ipv6_are_one() -> None:
         other = replace(ANYBODY, address=f"2001:db8:1:2::{number:x}")
         assert folding.take(FAILED, other, 1) is None
     assert folding.take(FAILED, replace(ANYBODY, address="2001:db8:1:3::1"), 1) == ()
+
+
+def test_what_waits_is_counted_with_its_age() -> None:
+    folding = Folding()
+    assert (folding.waiting_events, folding.lag_seconds(5)) == (0, 0)
+    folding.take(FAILED, ANYBODY, 1)
+    assert (folding.waiting_events, folding.lag_seconds(5)) == (0, 0)
+    folding.take(FAILED, ANYBODY, 2)
+    folding.take(FAILED, from_address(9), 3)
+    folding.take(FAILED, from_address(9), 4)
+    assert (folding.waiting_events, folding.lag_seconds(5)) == (2, 4)

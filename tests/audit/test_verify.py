@@ -2,12 +2,21 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from bennu.audit.chain import CHAINED_FIELDS, head_mac_of
-from bennu.audit.store import CHAIN_PURPOSE
+from bennu.audit.checkpoint import sign_checkpoint
+from bennu.audit.store import (
+    CHAIN_PURPOSE,
+    EMPTY_HEAD,
+    SIGNING_PURPOSE,
+    Head,
+    insert_checkpoint,
+    move_head,
+)
 from bennu.audit.verify import TamperReason, TrailFinding, verify_trail
 from bennu.storage.database import Database
 from bennu.storage.migrate import migrate
@@ -215,3 +224,57 @@ async def test_head_and_key_cannot_be_taken_away(database: Database, clock: Froz
     assert without_head.reason is TamperReason.HEAD_REMOVED
     without_key = await finding_after(trail, lambda c: c.execute(delete(purpose_keys)))
     assert without_key.reason is TamperReason.KEY_REMOVED
+
+
+async def test_a_trail_is_not_good_for_another_key(database: Database, clock: FrozenClock) -> None:
+    """A key of the chain that was put there, sealed under anything else, opens nothing."""
+    trail = await started_trail(database, clock, 3)
+    foreign = update(purpose_keys).values(value="0123456789ab:foreign")
+    finding = await finding_after(trail, lambda c: c.execute(foreign))
+    assert finding.reason is TamperReason.KEY_CHANGED
+
+
+async def test_a_checkpoint_of_pruned_records_is_compared_with_the_base(
+    database: Database, clock: FrozenClock
+) -> None:
+    trail = await started_trail(database, clock, 6)
+    key = trail.audit.chain_key()
+
+    def prune(connection: Connection, base: str) -> None:
+        kept = select(audit_events.c.chain_hash).where(sequence_column == 6)
+        newest = connection.execute(kept).scalar_one()
+        move_head(connection, key, Head(6, newest, 5, base))
+        connection.execute(delete(audit_events).where(sequence_column <= 4))
+        seed = trail.vault.purpose_key(connection, SIGNING_PURPOSE)
+        insert_checkpoint(connection, sign_checkpoint(seed, 4, "ab" * 32, 1))
+
+    finding = await finding_after(trail, lambda c: prune(c, "cd" * 32))
+    assert finding == TrailFinding(0, 5, TamperReason.CHECKPOINT_DIFFERS)
+
+
+@pytest.mark.parametrize(
+    ("sequence", "chain_hash", "expected"),
+    [
+        (2, None, TrailFinding(3, 3, TamperReason.INSERTED)),
+        (3, "ab" * 32, TrailFinding(3, None, TamperReason.HEAD_CHANGED)),
+    ],
+)
+async def test_records_that_the_head_knows_nothing_of_are_told(
+    database: Database,
+    clock: FrozenClock,
+    sequence: int,
+    chain_hash: str | None,
+    expected: TrailFinding,
+) -> None:
+    """A head of an earlier moment was put back, or one of another trail with the same key."""
+    trail = await started_trail(database, clock, 3)
+    key = trail.audit.chain_key()
+
+    def put_back(connection: Connection) -> None:
+        kept = select(audit_events.c.chain_hash).where(sequence_column == sequence)
+        known = connection.execute(kept).scalar_one()
+        move_head(
+            connection, key, replace(EMPTY_HEAD, sequence=sequence, chain_hash=chain_hash or known)
+        )
+
+    assert await finding_after(trail, put_back) == expected

@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 from bennu.access import EVERYBODY, Caller, Principal, PrincipalKind
 from bennu.httpio.discovery import discovery_routes
 from bennu.httpio.dispatch import application_of
-from bennu.httpio.frame import RequestFrame
+from bennu.httpio.frame import FrameOptions, RequestFrame
 from bennu.httpio.request import CALLER
 from bennu.httpio.route import Door, Limit, Route
 from fakes.clock import FrozenClock
@@ -32,7 +32,8 @@ async def ask(
         scope[CALLER] = Caller(principal)
         await inner(scope, receive, send)
 
-    frame = RequestFrame(app, FrozenClock(), RepeatableEntropy(), root_url)
+    options = FrameOptions(root_url=root_url)
+    frame = RequestFrame(app, FrozenClock(), RepeatableEntropy(), options)
     transport = httpx.ASGITransport(frame)
     async with httpx.AsyncClient(transport=transport, base_url="http://bennu.test") as client:
         return await client.get(path, headers=headers)

@@ -8,19 +8,22 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from bennu.access import Caller, Principal, PrincipalKind
-from bennu.httpio.frame import SERVER_VERSION, RequestFrame, user_agent_of
+from bennu.httpio.frame import SERVER_VERSION, FrameOptions, RequestFrame, user_agent_of
 from bennu.httpio.request import CALLER, REQUEST_ID
 from bennu.kernel.errors import DeniedError
+from bennu.network.headers import answer_headers
 from fakes.clock import FrozenClock
 from fakes.entropy import RepeatableEntropy
 
 pytestmark = pytest.mark.anyio
+COUNTED: list[int] = []
+OPTIONS = FrameOptions(headers=answer_headers(is_https=False), on_answer=COUNTED.append)
 
 
 async def through(
     app: Any, path: str = "/v1/x", clock: FrozenClock | None = None, **more: Any
 ) -> httpx.Response:
-    frame = RequestFrame(app, clock or FrozenClock(), RepeatableEntropy())
+    frame = RequestFrame(app, clock or FrozenClock(), RepeatableEntropy(), OPTIONS)
     transport = httpx.ASGITransport(frame, raise_app_exceptions=True, client=("192.0.2.7", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         return await client.get(path, **more)
@@ -133,6 +136,7 @@ async def test_a_defect_is_a_500_without_its_text(caplog: pytest.LogCaptureFixtu
     assert failed["exc_info"] is not None
     assert failed["request_id"] == answer.headers["x-request-id"]
     assert lines(caplog, "http.request")[0]["status"] == 500
+    assert COUNTED[-1] == 500
 
 
 async def test_a_defect_after_the_answer_began_is_told_and_makes_no_second_one(
@@ -151,6 +155,7 @@ async def test_a_defect_after_the_answer_began_is_told_and_makes_no_second_one(
         return {"type": "http.request"}
 
     scope = {"type": "http", "path": "/x", "method": "GET", "headers": [], "client": None}
+    scope["scheme"] = "http"
     with caplog.at_level(logging.INFO, "bennu.http"):
         await RequestFrame(app, FrozenClock(), RepeatableEntropy())(scope, receive, send)
     assert sent == ["http.response.start"]
