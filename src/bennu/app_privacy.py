@@ -18,7 +18,9 @@ from bennu.kernel.tasks import Repeated
 from bennu.privacy.deletion import Erasures
 from bennu.privacy.erased_store import is_mentioned
 from bennu.privacy.erasure_routes import erasure_routes
+from bennu.privacy.export import Exports
 from bennu.privacy.export_files import FOLDER_NAME, ExportFiles
+from bennu.privacy.export_routes import export_routes
 from bennu.privacy.hold_routes import hold_routes
 from bennu.privacy.holds import LegalHolds
 from bennu.privacy.jobs import PrivacyJobs
@@ -119,7 +121,8 @@ def wire_privacy(
     async def run_erasure(job: Job) -> None:
         await erasures.run(job, jobs.key)
 
-    jobs.runners = {JobKind.ERASURE: run_erasure}
+    exports = Exports(database, audit, entropy, jobs, lease, files)
+    jobs.runners = {JobKind.ERASURE: run_erasure, JobKind.EXPORT: exports.run}
     look, job_look, file_look = _LOOK_SECONDS, _JOB_LOOK_SECONDS, _FILE_LOOK_SECONDS
     return PrivacyParts(
         policies=policies,
@@ -127,7 +130,12 @@ def wire_privacy(
         jobs=jobs,
         sweep=sweep,
         replay=ErasureReplay(database, vault, audit, ledger, erasures),
-        routes=(*retention_routes(policies), *hold_routes(holds), *erasure_routes(jobs)),
+        routes=(
+            *retention_routes(policies),
+            *hold_routes(holds),
+            *erasure_routes(jobs),
+            *export_routes(jobs, exports),
+        ),
         repeated=(
             Repeated("retention.sweep", sweep.sweep_due_policies, look, look),
             Repeated("privacy.jobs", jobs.run_waiting, job_look, job_look),

@@ -171,6 +171,7 @@ CHANGES: tuple[tuple[str, str, Any], ...] = (
     ("PUT", "/v1/projects/p/annotation_configs/c", None),
     ("PUT", "/v1/projects/p/annotation_configs", {"annotation_config_ids": ["c"]}),
     ("DELETE", "/v1/projects/p/annotation_configs/assigned", None),
+    ("POST", "/v1/privacy/exports", {}),
     ("POST", "/v1/privacy/erasures", {"subject": {"attribute": "user.id", "value": "a"}}),
     ("POST", "/v1/retention_policies", {**POLICY, "name": "other"}),
     ("PATCH", "/v1/retention_policies/<policy>", {"name": "other"}),

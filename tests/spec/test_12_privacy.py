@@ -1,19 +1,25 @@
 """Retention, deletion, export. Spec: lines 261-266; contract, section 11."""
 
+import hashlib
+import io
 import json
 import os
 import sqlite3
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
+import zstandard
 
+from bennu.privacy.export_records import RECORD_TYPES, schema_of
 from bennu.storage.settings import StorageSettings
 from peers.postgres import PostgresServer
 from started import FIRST_PASSWORD, StartedServer
@@ -513,3 +519,147 @@ def test_265_a_postgresql_dump_after_vacuum_holds_nothing(
             assert text not in dump, value
             assert text.hex().encode() not in dump, value
         assert others_kept(admin, "p") == 50
+
+
+# --- line 266: export --------------------------------------------------------------------------
+
+
+def export(client: httpx.Client, subject: dict[str, Any] | None = None) -> dict[str, list[Any]]:
+    """Export, check everything that an archive says of itself, and return its records."""
+    body = {} if subject is None else {"subject": subject}
+    answer = client.post("/v1/privacy/exports", json=body)
+    assert answer.status_code == 202, answer.text
+    done = finished(client, "exports", answer.json()["data"]["id"])
+    link = done["download_url"]
+    assert client.head(link).status_code == 200
+    answer = client.get(link)
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+    assert client.get(link).status_code == 404  # once
+    again = client.get(f"/v1/privacy/exports/{done['id']}").json()["data"]
+    assert again["download_url"] is None
+    archive = zipfile.ZipFile(io.BytesIO(answer.content))
+    manifest = json.loads(archive.read("manifest.json"))
+    assert (manifest["format"], manifest["schema_version"]) == ("bennu-export", 1)
+    found: dict[str, list[Any]] = {}
+    for file in manifest["files"]:
+        content = archive.read(file["name"])
+        assert hashlib.sha256(content).hexdigest() == file["sha256"]
+        kind = file["name"].removesuffix(".ndjson")
+        lines = content.splitlines()
+        assert len(lines) == file["records"] == done["counts"][kind]
+        for line in lines:
+            # Stricter than the schema: made from the same type, no unknown field.
+            msgspec.json.decode(line, type=RECORD_TYPES[kind])
+        assert json.loads(archive.read(f"schemas/{kind}.json")) == schema_of(kind)
+        found[kind] = [json.loads(line) for line in lines]
+    return found
+
+
+@pytest.mark.parametrize("role", ["VIEWER", "MEMBER", "ADMIN"])
+def test_266_everybody_exports_exactly_what_is_theirs(
+    server: StartedServer, admin: httpx.Client, role: str
+) -> None:
+    name = f"exporter-{role.lower()}"
+    number = {"VIEWER": 100, "MEMBER": 200, "ADMIN": 300}[role]
+    theirs = make_user(admin, server, name, "MEMBER")
+    key = server.api_key(theirs, name="mine")
+    post_spans(server.client(key), "exported", posted_span(number))
+    post_spans(theirs, "exported", posted_span(number + 1))
+    post_spans(admin, "exported", posted_span(number + 2, **{"input.value": "not theirs"}))
+    for client in (theirs, admin):
+        said = {"name": name, "annotator_kind": "HUMAN", "result": {"label": "good"}}
+        about = {"data": [{**said, "span_id": f"{number + 2:016x}", "identifier": str(id(client))}]}
+        assert client.post("/v1/span_annotations?sync=true", json=about).is_success
+    user_id = theirs.get("/v1/user").json()["data"]["id"]
+    if role != "MEMBER":
+        assert admin.patch(f"/v1/users/{user_id}", json={"role": role}).status_code == 200
+        theirs = server.sign_in(f"{name}@example.com", f"password-of-{name}-42")
+    found = export(theirs)
+    assert [span["context"]["span_id"] for span in found["spans"]] == [
+        f"{number:016x}",
+        f"{number + 1:016x}",
+    ]
+    (profile,) = found["profile"]
+    assert (profile["id"], profile["role"], profile["username"]) == (user_id, role, name)
+    assert [one["name"] for one in found["api_keys"]] == ["mine"]
+    assert key not in json.dumps(found)
+    assert all(one["address"] == "127.0.0.1" for one in found["sessions"])
+    (annotation,) = found["annotations"]
+    assert (annotation["name"], annotation["user_id"]) == (name, user_id)
+    assert all(user_id in (e["actor"]["id"], e["target"]["id"]) for e in found["audit_events"])
+    created = next(e for e in found["audit_events"] if e["event"] == "user.created")
+    assert (created["actor"]["name"], created["address"]) == ("", "")
+    assert "not theirs" not in json.dumps(found)
+    admins = export(admin, {"user_id": user_id})
+    assert admins["spans"] == found["spans"]
+
+
+def test_266_a_person_in_traces_is_exported_with_whole_traces(admin: httpx.Client) -> None:
+    person = "subject-of-export"
+    root = posted_span(901, **{"user.id": person, "session.id": "se"})
+    child = posted_span(902, **{"input.value": "in the same trace"})
+    child["context"]["trace_id"] = root["context"]["trace_id"]
+    post_spans(admin, "persons", root, child, posted_span(903, **{"user.id": "other"}))
+    for kind, target in (("span", f"{902:016x}"), ("trace", f"{901:032x}"), ("session", "se")):
+        said = {"name": kind, "annotator_kind": "CODE", "result": {"score": 1.0}}
+        said[f"{kind}_id"] = target
+        answer = admin.post(f"/v1/{kind}_annotations?sync=true", json={"data": [said]})
+        assert answer.status_code == 200, answer.text
+    found = export(admin, {"attribute": "user.id", "value": person})
+    assert [span["context"]["span_id"] for span in found["spans"]] == [
+        f"{901:016x}",
+        f"{902:016x}",
+    ]
+    assert sorted(one["kind"] for one in found["annotations"]) == ["session", "span", "trace"]
+    assert len(export(admin, {"attribute": "session.id", "value": "se"})["spans"]) == 2
+    erase(admin, {"attribute": "user.id", "value": person})
+    assert export(admin, {"attribute": "user.id", "value": person})["spans"] == []
+
+
+def test_266_nobody_exports_more_than_they_may(server: StartedServer, admin: httpx.Client) -> None:
+    member = make_user(admin, server, "curious", "MEMBER")
+    own = admin.get("/v1/user").json()["data"]["id"]
+    for subject in ({"user_id": own}, {"attribute": "user.id", "value": "x"}):
+        refused = member.post("/v1/privacy/exports", json={"subject": subject})
+        assert refused.status_code == 403
+    job = admin.post("/v1/privacy/exports", json={}).json()["data"]["id"]
+    done = finished(admin, "exports", job)
+    assert member.get(f"/v1/privacy/exports/{job}").status_code == 404
+    assert member.get(done["download_url"]).status_code == 404
+    assert server.client().get(done["download_url"]).status_code == 401
+    wrong = done["download_url"].rpartition("=")[0] + "=0000"
+    assert admin.get(wrong).status_code == 404
+    assert member.get("/v1/privacy/exports").json()["data"] == []
+    narrow = server.api_key(member, permissions=["traces:ingest"])
+    assert server.client(narrow).post("/v1/privacy/exports", json={}).status_code == 403
+    assert admin.get(done["download_url"]).status_code == 200
+
+
+def test_266_an_erasure_drops_exports_that_lie_ready(
+    server: StartedServer, admin: httpx.Client
+) -> None:
+    job = admin.post("/v1/privacy/exports", json={}).json()["data"]["id"]
+    done = finished(admin, "exports", job)
+    assert list((server.folder / "work" / "exports").iterdir())
+    erase(admin, {"attribute": "user.id", "value": "nobody"})
+    assert not list((server.folder / "work" / "exports").iterdir())
+    assert admin.get(done["download_url"]).status_code == 404
+
+
+def test_266_a_project_is_streamed(server: StartedServer, admin: httpx.Client) -> None:
+    post_spans(admin, "streamed", *(posted_span(n) for n in range(1, 1_203)))
+    said = {"name": "n", "annotator_kind": "CODE", "result": {"score": 1.0}}
+    about = {"data": [{**said, "span_id": f"{7:016x}"}]}
+    assert admin.post("/v1/span_annotations?sync=true", json=about).is_success
+    viewer = make_user(admin, server, "streamer", "VIEWER")
+    plain = viewer.get("/v1/projects/streamed/export")
+    assert plain.headers["content-type"].startswith("application/x-ndjson")
+    lines = [json.loads(line) for line in plain.text.splitlines()]
+    ids = [int(one["data"]["context"]["span_id"], 16) for one in lines if one["type"] == "span"]
+    assert ids == list(range(1, 1_203))
+    assert [one["data"]["score"] for one in lines if one["type"] == "annotation"] == [1.0]
+    packed = viewer.get("/v1/projects/streamed/export", params={"compression": "zstd"})
+    unpacked = zstandard.ZstdDecompressor().decompressobj().decompress(packed.content)
+    assert unpacked.decode() == plain.text
+    assert viewer.get("/v1/projects/nope/export").status_code == 404
+    assert events_of(admin, "privacy.exported")[-1]["target"]["name"] == "streamed"

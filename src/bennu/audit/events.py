@@ -136,7 +136,7 @@ EVENT_RULES: Final[Mapping[EventName, EventRule]] = MappingProxyType(
         EventName.RETENTION_SWEPT: _rule("project audit retention_policy", _SWEEP_FIELDS),
         EventName.HOLD_SET: _rule("project trace_session trace", "reason project_id"),
         EventName.HOLD_RELEASED: _rule("project trace_session trace", "reason project_id"),
-        EventName.PRIVACY_EXPORTED: _rule("user subject", _PRIVACY_FIELDS),
+        EventName.PRIVACY_EXPORTED: _rule("user subject project", _PRIVACY_FIELDS),
         EventName.PRIVACY_ERASED: _rule("user subject", _PRIVACY_FIELDS),
         EventName.RATE_LIMIT_EXCEEDED: _rule("route rpc", "limit", is_foldable=True),
         EventName.AUDIT_READ: _rule("audit", is_foldable=True),

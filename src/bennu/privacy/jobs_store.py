@@ -218,3 +218,19 @@ def export_files_to_drop(connection: Connection, now: int | None) -> list[tuple[
         is_over = or_(table.c.expires_at <= now, table.c.fetched_at.is_not(None))
         statement = statement.where(is_over)
     return [(row[0], row[1]) for row in connection.execute(statement)]
+
+
+def take_file(connection: Connection, row_id: int, now: int) -> str | None:
+    """Mark a file as fetched; None when somebody did before, or its time is over."""
+    table = privacy_jobs
+    taken = connection.execute(
+        update(table)
+        .where(table.c.id == row_id, table.c.fetched_at.is_(None), table.c.expires_at > now)
+        .values(fetched_at=now)
+    )
+    if taken.rowcount != 1:
+        return None
+    name: str | None = connection.execute(
+        select(table.c.file_name).where(table.c.id == row_id)
+    ).scalar_one_or_none()
+    return name
