@@ -17,6 +17,7 @@ from bennu.auth.settings import AuthSettings
 from bennu.httpio.request import ADDRESS, CALLER, REFUSAL, REQUEST_ID
 from bennu.kernel.errors import AppError, MalformedError, UnauthenticatedError
 from bennu.kernel.ids import SystemEntropy
+from bennu.network.client_address import ClientAddresses
 from fakes.accounts import ADMIN_SECRET, Accounts
 
 ACCESS = SessionCookies(AuthSettings()).access_name
@@ -167,8 +168,13 @@ class Service:
         return await call.code()  # type: ignore[no-any-return]
 
 
-async def serve(service: Service, authenticator: Authenticator | None) -> AsyncIterator[Service]:
-    gate = GrpcGate(authenticator, SystemEntropy(), on_refused=service.refusals)
+async def serve(
+    service: Service, authenticator: Authenticator | None, *trusted: str
+) -> AsyncIterator[Service]:
+    address_of = ClientAddresses(trusted).of_call
+    gate = GrpcGate(
+        authenticator, SystemEntropy(), address_of=address_of, on_refused=service.refusals
+    )
     server = grpc.aio.server(interceptors=(gate,))
     handlers = {
         "Call": grpc.unary_unary_rpc_method_handler(service.call),
@@ -222,6 +228,18 @@ async def test_a_call_leaves_its_caller_for_the_service(service: Service) -> Non
     assert caller.address == "127.0.0.1"
     assert "grpc" in caller.user_agent
     assert len(caller.request_id) == 16
+
+
+@pytest.mark.parametrize(
+    ("trusted", "address"), [((), "127.0.0.1"), (("127.0.0.0/8",), "192.0.2.1")]
+)
+async def test_only_a_trusted_proxy_says_who_calls(
+    accounts: Accounts, trusted: tuple[str, ...], address: str
+) -> None:
+    async for service in serve(Service(accounts), None, *trusted):
+        forwarded = ("x-forwarded-for", "198.51.100.1, 192.0.2.1")
+        assert await service.ask(forwarded) is grpc.StatusCode.OK
+        assert service.callers[0].address == address
 
 
 async def test_who_may_not_ingest_is_denied(service: Service) -> None:
