@@ -227,8 +227,13 @@ async def serve(settings: Settings) -> None:
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, stopping.set)
+
+    def stop(because: signal.Signals) -> None:
+        logger.warning("server.signal", extra={"signal": because.name})
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
     application = Application(settings)
     certificates = _certificates(settings, application)
     listener = listening_socket(settings.network.host, settings.network.port)

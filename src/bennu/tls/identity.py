@@ -54,6 +54,7 @@ class CertificateAccounts:
     def __init__(self, mappings: Mapping[str, str]) -> None:
         self._by_subject: dict[NameKey, set[str]] = {}
         self._by_name: dict[str, set[str]] = {}
+        self._known: dict[str, str | None] = {}
         for text, account in mappings.items():
             for name in _names_meant(text):
                 self._by_name.setdefault(name, set()).add(account)
@@ -62,6 +63,16 @@ class CertificateAccounts:
 
     def account_of(self, certificate: CertificateFacts) -> str | None:
         """Return the account of a certificate, None when it has none, or more than one."""
+        if not (self._by_subject or self._by_name):
+            return None
+        fingerprint = certificate.fingerprint
+        if fingerprint not in self._known:
+            if len(self._known) >= _CACHED:
+                self._known.clear()
+            self._known[fingerprint] = self._find(certificate)
+        return self._known[fingerprint]
+
+    def _find(self, certificate: CertificateFacts) -> str | None:
         found = set(self._by_subject.get(certificate.subject_key, ()))
         for name in certificate.names:
             found |= self._by_name.get(_comparable(name), set())
