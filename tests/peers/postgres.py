@@ -28,6 +28,7 @@ NAMELESS_HOST = "127.0.0.2"
 OWNER, OWNER_PASSWORD = "bennu", "pg pw/@:#?%40&+'\"\\"
 CERTIFICATE_USER = "certuser"  # let in by a client certificate of agent-7, without a password
 PLAIN_USER = "plainuser"  # let in only without TLS
+IAM_USER = "iamuser"  # let in by tokens that peers.iam takes, over TLS only
 TEMPLATE = "template_bennu"
 
 _HBA = f"""\
@@ -35,6 +36,8 @@ local     all {SUPERUSER}        scram-sha-256
 hostssl   all {CERTIFICATE_USER} 127.0.0.0/8 cert map=agents
 hostnossl all {PLAIN_USER}       127.0.0.0/8 scram-sha-256
 hostssl   all {OWNER}            127.0.0.0/8 scram-sha-256
+hostssl   all {IAM_USER}         127.0.0.0/8 ldap ldapserver=127.0.0.1 ldapport=TOKEN_PORT \
+          ldapprefix="cn="
 """
 
 
@@ -64,7 +67,7 @@ class PostgresServer:
         assert found is not None
         self._bin = found
         self.folder, self.data = folder, folder / "data"
-        self.pki, self.port = pki, _free_port()
+        self.pki, self.port, self.token_port = pki, _free_port(), _free_port()
         self._numbers = itertools.count(1)
         # PostgreSQL refuses to run as root.
         self._user = "postgres" if os.geteuid() == 0 else None
@@ -118,7 +121,7 @@ class PostgresServer:
                 # Not for ever, when a test forgets a transaction.
                 "idle_in_transaction_session_timeout=120s\n"
             )
-        (self.data / "pg_hba.conf").write_text(_HBA)
+        (self.data / "pg_hba.conf").write_text(_HBA.replace("TOKEN_PORT", str(self.token_port)))
         (self.data / "pg_ident.conf").write_text(f"agents agent-7 {CERTIFICATE_USER}\n")
 
     def start(self) -> None:
@@ -153,6 +156,7 @@ class PostgresServer:
             f"CREATE ROLE {OWNER} LOGIN PASSWORD '{quoted}'",
             f"CREATE ROLE {PLAIN_USER} LOGIN PASSWORD '{quoted}'",
             f"CREATE ROLE {CERTIFICATE_USER} LOGIN",
+            f"CREATE ROLE {IAM_USER} LOGIN",
         )
 
     def settings_for(self, database: str) -> PostgresSettings:

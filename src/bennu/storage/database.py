@@ -30,7 +30,10 @@ class Database:
         lock_wait_seconds: how long another process may hold the lock of a SQLite file before a
             write is refused.
         password_source: asked for a password before every new connection to PostgreSQL, in place
-            of the one in the settings; for tokens that live minutes.
+            of what the settings say (a password, or tokens of a cloud).
+
+    Raises:
+        InvalidError: a library that the settings need is not installed.
     """
 
     def __init__(
@@ -126,6 +129,9 @@ def _engine_for(
 ) -> Engine:
     if settings.postgres is None:
         return SqliteEngine(settings.sqlite_path, lock_wait_seconds=lock_wait_seconds)
-    from bennu.storage.postgres_engine import PostgresEngine  # noqa: PLC0415 - SQLite needs none
+    # SQLite needs neither.
+    from bennu.storage.cloud_identity import cloud_password_source  # noqa: PLC0415
+    from bennu.storage.postgres_engine import PostgresEngine  # noqa: PLC0415
 
-    return PostgresEngine(settings.postgres, settings.schema, password_source=password_source)
+    source = password_source or cloud_password_source(settings.postgres)
+    return PostgresEngine(settings.postgres, settings.schema, password_source=source)
