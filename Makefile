@@ -27,9 +27,13 @@ $(VENV)/.sslyze: requirements/sslyze.txt
 	bash tools/install_apart.sh $(PYTHON) $(VENV)/sslyze requirements/sslyze.txt
 	touch $@
 
+$(VENV)/.wheels: $(VENV)/.runtime requirements/sdk.txt
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/sdk.txt -d $(VENV)/wheels
+	touch $@
+
 setup: $(VENV)/.runtime ## make .venv with the server; needs no Debian package
 
-setup-test: $(VENV)/.development $(VENV)/.sslyze tests/node/node_modules/.made ## add what the tests need, Debian packages included
+setup-test: $(VENV)/.development $(VENV)/.sslyze $(VENV)/.wheels tests/node/node_modules/.made ## add what the tests need, Debian packages included
 	bash tools/install_debian_packages.sh
 	bash tools/install_ldap.sh $(BIN)/python
 

@@ -4,9 +4,10 @@ set -u
 bin=$1
 failed=0
 run() { echo "== $1"; shift; "$@" || failed=1; }
-run format "$bin/ruff" format --check --quiet src tests tools
-run lint "$bin/ruff" check --quiet src tests tools
+run format "$bin/ruff" format --check --quiet src tests tools sdk
+run lint "$bin/ruff" check --quiet src tests tools sdk
 run types "$bin/mypy" src
+run "types of the client" "$bin/mypy" sdk/src/bennu_sdk
 run imports "$bin/lint-imports" --no-cache
 run "map of the spec" "$bin/python" tools/check_spec.py
 run sizes "$bin/python" tools/check_sizes.py

@@ -10,3 +10,5 @@ compile=("$bin/uv" pip compile --quiet --generate-hashes --no-emit-index-url --n
 echo "python-ldap" | "${compile[@]}" - -o requirements/ldap.txt
 # Its pins conflict with ours, so it is installed apart.
 echo "sslyze" | "${compile[@]}" - -o requirements/sslyze.txt
+# What users of the client have; tests install it into environments of their own.
+printf 'arize-phoenix-client\narize-phoenix-otel\n' | "${compile[@]}" -c requirements/runtime.txt -c requirements/development.txt - -o requirements/sdk.txt

@@ -218,6 +218,19 @@ def _certificates(settings: Settings, application: Application) -> LiveCertifica
     return LiveCertificates(settings.tls, SystemClock(), application.note_certificate_change)
 
 
+def _asked_to_stop() -> asyncio.Event:
+    """Return an event that a signal to end sets; the log says which signal it was."""
+    stopping = asyncio.Event()
+
+    def stop(because: signal.Signals) -> None:
+        logger.warning("server.signal", extra={"signal": because.name})
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop, number)
+    return stopping
+
+
 async def serve(settings: Settings) -> None:
     """Start everything, serve until SIGTERM or SIGINT, end in order.
 
@@ -225,15 +238,7 @@ async def serve(settings: Settings) -> None:
         StartError: a port is taken.
         AppError: the database, a secret or a certificate does not allow a start.
     """
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def stop(because: signal.Signals) -> None:
-        logger.warning("server.signal", extra={"signal": because.name})
-        stopping.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop, number)
+    loop, stopping = asyncio.get_running_loop(), _asked_to_stop()
     application = Application(settings)
     certificates = _certificates(settings, application)
     listener = listening_socket(settings.network.host, settings.network.port)
