@@ -26,7 +26,6 @@ pytest_plugins = (
     "peers.mail",
     "peers.oidc",
     "peers.netns",
-    "peers.chromium",
     "peers.redis",
     "peers.slapd",
     "peers.samba",

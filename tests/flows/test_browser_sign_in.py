@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from peers.oidc import OidcPeer, provider_variables
 from started import StartedServer
+
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="module")
@@ -32,44 +34,53 @@ def server(
         yield started
 
 
-async def pass_the_provider(tab: Page) -> None:
+def pass_the_provider(tab: Page) -> None:
     """Say who one is, and agree, on the provider's own pages."""
-    await tab.locator('input[name="login"]').fill("bea")
-    await tab.locator('input[name="password"]').fill("x")
-    await tab.locator('button[type="submit"]').click()
-    await tab.locator('button[type="submit"]').click()
+    tab.locator('input[name="login"]').fill("bea")
+    tab.locator('input[name="password"]').fill("x")
+    tab.locator('button[type="submit"]').click()
+    tab.locator('button[type="submit"]').click()
 
 
-async def test_from_the_page_that_was_wanted_and_back_to_it(
+@pytest.fixture
+def tab(chromium: Browser) -> Iterator[Page]:
+    """A page of a browser without cookies; the provider's own pages are not watched."""
+    context = chromium.new_context()
+    context.set_default_timeout(60_000)
+    yield context.new_page()
+    context.close()
+
+
+def test_from_the_page_that_was_wanted_and_back_to_it(
     server: StartedServer, tab: Page, oidc_peer: OidcPeer
 ) -> None:
     root_url = server.env["PHOENIX_ROOT_URL"]
-    await tab.goto(f"{root_url}/account/sessions?from=mail")
-    await expect(tab).to_have_url(re.compile(re.escape(f"{root_url}/login")))
-    await tab.get_by_role("link", name="Corporate sign-in").click()
-    assert tab.url.startswith(oidc_peer.issuer)
-    await pass_the_provider(tab)
-    await expect(tab).to_have_url(f"{root_url}/account/sessions?from=mail")
-    await expect(tab.get_by_text("Bea Browser").first).to_be_visible()
-    cookies = {cookie["name"]: cookie for cookie in await tab.context.cookies()}
+    tab.goto(f"{root_url}/account/sessions?from=mail")
+    expect(tab).to_have_url(re.compile(re.escape(f"{root_url}/login")))
+    tab.get_by_role("link", name="Corporate sign-in").click()
+    expect(tab).to_have_url(re.compile(re.escape(oidc_peer.issuer)))
+    pass_the_provider(tab)
+    expect(tab).to_have_url(f"{root_url}/account/sessions?from=mail")
+    expect(tab.get_by_text("Bea Browser").first).to_be_visible()
+    cookies = {cookie["name"]: cookie for cookie in tab.context.cookies()}
     assert cookies["phoenix-access-token"]["sameSite"] == "Strict"
     assert not [name for name in cookies if "oauth2" in name]
 
-    await tab.get_by_role("button", name="Sign out", exact=True).click()
+    tab.get_by_role("button", name="Sign out", exact=True).click()
     # The page that says so leads on to the provider, which asks once more.
-    await tab.locator('button[name="logout"][value="yes"]').click()
-    await expect(tab).to_have_url(re.compile(re.escape(f"{root_url}/login")))
-    assert "phoenix-access-token" not in {c["name"] for c in await tab.context.cookies()}
+    tab.locator('button[name="logout"][value="yes"]').click()
+    expect(tab).to_have_url(re.compile(re.escape(f"{root_url}/login")))
+    assert "phoenix-access-token" not in {c["name"] for c in tab.context.cookies()}
 
-    await tab.goto(f"{root_url}/account/sessions")
+    tab.goto(f"{root_url}/account/sessions")
     assert urlsplit(tab.url).path == "/login"
-    await tab.get_by_role("link", name="Corporate sign-in").click()
+    tab.get_by_role("link", name="Corporate sign-in").click()
     # Out there as well: the provider asks who it is.
-    await expect(tab.locator('input[name="login"]')).to_be_visible()
+    expect(tab.locator('input[name="login"]')).to_be_visible()
 
 
-async def test_a_refusal_is_told_on_the_page(server: StartedServer, tab: Page) -> None:
+def test_a_refusal_is_told_on_the_page(server: StartedServer, tab: Page) -> None:
     root_url = server.env["PHOENIX_ROOT_URL"]
-    await tab.goto(f"{root_url}/oauth2/peer/login?returnUrl=//evil.example")
-    await expect(tab).to_have_url(f"{root_url}/login?error=unsafe_return_url")
-    await expect(tab.get_by_role("alert")).to_be_visible()
+    tab.goto(f"{root_url}/oauth2/peer/login?returnUrl=//evil.example")
+    expect(tab).to_have_url(f"{root_url}/login?error=unsafe_return_url")
+    expect(tab.get_by_role("alert")).to_be_visible()
