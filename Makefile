@@ -67,5 +67,8 @@ docs: $(VENV)/.development ## write the generated pages again
 	$(BIN)/python tools/generate_configuration.py
 	$(BIN)/python tools/generate_permissions.py
 
+screenshots: setup-test ## pictures of every page into .work/screenshots (DOCS=1: those of the documents too)
+	$(BIN)/python tools/take_screenshots.py $(if $(DOCS),--documents)
+
 requirements: $(VENV)/.development ## lock the dependencies again, with hashes (UPGRADE=--upgrade: newest)
 	bash tools/lock_requirements.sh $(BIN) $(UPGRADE)
