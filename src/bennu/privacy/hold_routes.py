@@ -105,7 +105,7 @@ def hold_routes(flow: LegalHolds) -> tuple[Route, ...]:
             response=HoldAnswer,
             status=201,
             events=(EventName.HOLD_SET,),
-            errors=(409,),
+            errors=(404, 409),
             tags=("retention",),
         ),
         Route(
