@@ -38,6 +38,8 @@ from bennu.auth.sessions.activity import SessionActivity
 from bennu.auth.sessions.cookies import SessionCookies
 from bennu.auth.sessions.flow import Sessions
 from bennu.auth.sessions.routes import session_routes
+from bennu.doctor.model import State
+from bennu.doctor.practices import check_practices
 from bennu.encryption.cipher import Cipher
 from bennu.encryption.vault import Vault, verify_secret
 from bennu.front import Front
@@ -234,6 +236,10 @@ class Application:
         for problem in self._settings.warnings:
             fields = {"variable": problem.name, "why": problem.allowed}
             logger.warning("settings.warning", extra=fields)
+        for finding in check_practices(self._settings):
+            if finding.state is State.FAIL:
+                seen = {"variable": finding.variable, "why": finding.seen, "fix": finding.fix}
+                logger.warning("doctor.failed", extra=seen)
         for text in exposed_file_warnings(self._settings):
             logger.warning("files.open_to_others", extra={"why": text})
         self._directory.configured.start()

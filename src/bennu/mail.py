@@ -190,6 +190,31 @@ class SmtpTalker:
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             raise MailError("The mail was not sent", detail=_kind_of(error)) from None
 
+    async def greet(self, server: MailSettings) -> None:
+        """Connect, start TLS and sign in, without sending anything.
+
+        Raises:
+            MailError: one of them did not work.
+        """
+        import aiosmtplib  # noqa: PLC0415 - only those who ask pay for it
+
+        speaks_tls_at_once = server.port == TLS_PORT
+        client = aiosmtplib.SMTP(
+            hostname=server.hostname.strip("[]"),
+            port=server.port,
+            username=server.username or None,
+            password=server.password.reveal() if server.password else None,
+            use_tls=speaks_tls_at_once,
+            start_tls=not speaks_tls_at_once,
+            tls_context=await asyncio.to_thread(_tls_context, server),
+            timeout=_TIMEOUT_SECONDS,
+        )
+        try:
+            async with client:
+                await client.noop()
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+            raise MailError("The mail server refused", detail=_kind_of(error)) from None
+
     def message(self, server: MailSettings, mail: Mail) -> EmailMessage:
         """Return the message with its headers."""
         domain = parseaddr(server.mail_from)[1].rpartition("@")[2]

@@ -72,6 +72,12 @@ def test_command(
         sys.exit(_FOUND_FAULTS)
 
 
+async def provider_trial(settings: Settings, name: str) -> tuple[Step, ...]:
+    """Try a provider of the environment or of the database; no step when there is none."""
+    found, _ = await _find(settings, name)
+    return () if found is None else await _trial_of(settings, found).run(None)
+
+
 def _line(step: Step) -> str:
     verdict = "ok  " if step.ok else "FAIL"
     look_at = f"\n       look at {', '.join(step.variables)}" if step.variables else ""

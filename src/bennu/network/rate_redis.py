@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 from bennu.kernel.clock import Clock, to_microseconds
-from bennu.kernel.errors import AppError
+from bennu.kernel.errors import AppError, UnavailableError
 from bennu.kernel.secret import Secret
 from bennu.network.rate_counters import MemoryCounters
 from bennu.network.rate_rules import RateLimit
@@ -95,6 +95,18 @@ class SharedCounters:
             self.is_away = False
             logger.warning("rate_limit.storage.back")
         return wait
+
+    async def ping(self) -> None:
+        """Ask for a sign of life.
+
+        Raises:
+            UnavailableError: none came in time.
+        """
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await self._client.ping()
+        except self._failures as error:
+            raise UnavailableError("Redis does not answer", detail=type(error).__name__) from None
 
     async def close(self) -> None:
         """Close the connections."""

@@ -181,3 +181,14 @@ def count_keys_of(connection: Connection, user_id: int) -> int:
     """Count the API keys of a user."""
     statement = select(func.count()).select_from(api_keys).where(api_keys.c.user_id == user_id)
     return int(connection.execute(statement).scalar_one())
+
+
+def first_passwords_in_use(connection: Connection) -> int:
+    """Count the active admins who still have the password that they were given."""
+    statement = (
+        select(func.count())
+        .select_from(users.join(grants, _IS_GLOBAL_GRANT))
+        .where(users.c.active, users.c.password_needs_reset, users.c.auth_method == "LOCAL")
+        .where(users.c.password_hash.is_not(None), grants.c.role == ADMIN)
+    )
+    return int(connection.execute(statement).scalar_one())
