@@ -121,7 +121,7 @@ def wire_privacy(
     async def run_erasure(job: Job) -> None:
         await erasures.run(job, jobs.key)
 
-    exports = Exports(database, audit, entropy, jobs, lease, files)
+    exports = Exports(database, audit, jobs, lease, files)
     jobs.runners = {JobKind.ERASURE: run_erasure, JobKind.EXPORT: exports.run}
     look, job_look, file_look = _LOOK_SECONDS, _JOB_LOOK_SECONDS, _FILE_LOOK_SECONDS
     return PrivacyParts(

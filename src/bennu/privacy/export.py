@@ -20,7 +20,7 @@ from bennu.audit.events import AuditEvent, EventName, Target
 from bennu.audit.log import AuditLog
 from bennu.kernel.clock import to_microseconds
 from bennu.kernel.errors import NotFoundError
-from bennu.kernel.ids import Entropy, equal_in_constant_time
+from bennu.kernel.ids import equal_in_constant_time
 from bennu.privacy.erased_store import (
     WINDOW_ROWS,
     newest_span_row,
@@ -46,7 +46,6 @@ from bennu.storage.database import Database
 from bennu.traces.projects.flow import visible_project
 
 LINK_SECONDS: Final = 86_400
-_NAME_BYTES: Final = 16
 _PART: Final = 500
 
 
@@ -57,12 +56,11 @@ class Exports:
         self,
         database: Database,
         audit: AuditLog,
-        entropy: Entropy,
         jobs: PrivacyJobs,
         lease: Lease,
         files: ExportFiles,
     ) -> None:
-        self._database, self._audit, self._entropy = database, audit, entropy
+        self._database, self._audit = database, audit
         self._jobs, self._lease, self._files = jobs, lease, files
         self._clock = database.clock
 
@@ -76,7 +74,8 @@ class Exports:
         """
         if job.subject is None:
             return
-        name = f"{self._entropy.bytes(_NAME_BYTES).hex()}.zip"
+        # Random, and the same after a kill: what was half written is written anew.
+        name = f"{job.entry_id}.zip"
         path = await asyncio.to_thread(self._files.path, name)
         archive = await asyncio.to_thread(ExportArchive, path)
         try:
