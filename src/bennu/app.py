@@ -157,6 +157,7 @@ class Application:
             self._directory,
             providers,
             self._stored,
+            self._privacy.policies,
         )
         return (
             *wired_trace_routes(

@@ -18,6 +18,7 @@ from bennu.httpio.route import Route
 from bennu.kernel.errors import NotFoundError
 from bennu.kernel.ids import Entropy, global_id
 from bennu.network.form_tokens import FormTokens
+from bennu.privacy.policies import RetentionPolicies
 from bennu.settings import Settings
 from bennu.storage.database import Database
 from bennu.stored_settings.flow import StoredSettings
@@ -50,6 +51,7 @@ class SiteBasis:
     directory: DirectoryParts
     providers: ProviderParts
     stored: StoredSettings
+    policies: RetentionPolicies
 
 
 def wire_site(of: SiteBasis) -> tuple[Route, ...]:
@@ -78,6 +80,7 @@ def wire_site(of: SiteBasis) -> tuple[Route, ...]:
         audit=AuditReading(of.database, of.audit, of.vault),
         traces=traces,
         stored=of.stored,
+        policies=of.policies,
         sign_in=wire_trials(of.settings, of.database.clock, of.stored, of.providers.configured),
     )
     assets = Assets()

@@ -134,6 +134,7 @@ def _addresses(client: httpx.Client) -> dict[str, str]:
     key = _first(client, "/settings/api-keys", r'href="(/settings/api-keys/[^"]+)/rotate"')
     user = _first(client, "/settings/users", r'href="(/settings/users/[^"?/]+)"[^>]*>ann')
     role = "/settings/roles/READER"
+    policy = _first(client, "/settings/retention", r'href="(/settings/retention/[^"]+)"')
     plain = {path: path for path in page_routes() if "{" not in path}
     plain["/reset-password-with-token"] += "?token=a-token"
     return {
@@ -146,6 +147,7 @@ def _addresses(client: httpx.Client) -> dict[str, str]:
         "/settings/users/{user_id}/delete": f"{user}/delete",
         "/settings/roles/{role}": role,
         "/settings/secrets/{key}/delete": "/settings/secrets/MODEL_KEY/delete",
+        "/settings/retention/{policy_id}": policy,
         "/settings/sign-in/{provider}": "/settings/sign-in/keycloak",
         "/settings/sign-in/{provider}/delete": "/settings/sign-in/keycloak/delete",
     }

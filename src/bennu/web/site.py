@@ -10,6 +10,7 @@ from bennu.audit.log import AuditLog
 from bennu.audit.reading import AuditReading
 from bennu.httpio.route import Route
 from bennu.kernel.ids import Entropy
+from bennu.privacy.policies import RetentionPolicies
 from bennu.storage.database import Database
 from bennu.stored_settings.flow import StoredSettings
 from bennu.traces.annotations.flow import Annotations
@@ -26,6 +27,7 @@ from bennu.web.pages_api_keys import KeyFlows, api_key_page_routes
 from bennu.web.pages_audit import audit_page_routes
 from bennu.web.pages_projects import TraceFlows, project_page_routes
 from bennu.web.pages_reset import ResetFlows, reset_page_routes
+from bennu.web.pages_retention import retention_page_routes
 from bennu.web.pages_roles import role_page_routes
 from bennu.web.pages_secrets import secret_page_routes
 from bennu.web.pages_sign_in_settings import SignInFlows, sign_in_settings_page_routes
@@ -47,6 +49,7 @@ class SiteFlows:
     traces: TraceFlows
     stored: StoredSettings
     sign_in: SignInFlows
+    policies: RetentionPolicies
 
 
 def wired_trace_flows(
@@ -84,5 +87,6 @@ def site_routes(pages: Pages, assets: Assets, flows: SiteFlows) -> tuple[Route, 
         *trace_page_routes(pages, flows.traces),
         *secret_page_routes(pages, flows.stored),
         *sign_in_settings_page_routes(pages, flows.sign_in),
+        *retention_page_routes(pages, flows.policies),
         *asset_routes(assets),
     )
