@@ -17,6 +17,7 @@ from bennu.network.rate_limit import LimitExceededError, RateLimits
 from bennu.network.rate_rules import LimitTable, check_rules_meet_routes, parse_rate_rules
 from fakes.clock import FrozenClock
 from fakes.settings import SECRET, read_settings
+from peers.mail import MailPeer
 from peers.redis import RedisServer
 from started import FIRST_PASSWORD, PASSWORD, StartedServer
 
@@ -232,6 +233,33 @@ def test_signing_in_is_limited_and_nothing_else_eats_its_budget(tmp_path: Path) 
         (record,) = client.get("/v1/audit_events", params=asked).json()["data"]
         assert record["target"]["id"] == "sign_in"
         assert record["address"] == "127.0.0.1"
+
+
+def test_three_mails_an_hour_may_be_asked_for(
+    tmp_path: Path, plain_mail_server: MailPeer
+) -> None:
+    """Spec 214: the fourth is refused with the time to wait, whatever address is named."""
+    env = {
+        **LIMITS_ON,
+        "PHOENIX_SMTP_HOSTNAME": "127.0.0.1",
+        "PHOENIX_SMTP_PORT": str(plain_mail_server.port),
+        "PHOENIX_SMTP_USERNAME": "bennu",
+        "PHOENIX_SMTP_PASSWORD": PASSWORD,
+    }
+    with StartedServer(tmp_path, env) as server:
+
+        def ask(email: str) -> httpx.Response:
+            url = f"{server.base_url}/auth/password-reset-email"
+            return send("POST", url, json={"email": email})
+
+        assert [ask(f"nobody{n}@example.com").status_code for n in range(3)] == [204] * 3
+        for email in ("nobody@example.com", "admin@localhost"):
+            fourth = ask(email)
+            assert fourth.status_code == 429
+            assert 3_500 <= int(fourth.headers["retry-after"]) <= 3_600
+            assert fourth.headers["ratelimit-policy"] == '"password_reset";q=3;w=3600'
+        assert sign_in(server).status_code == 401
+        assert plain_mail_server.attempts == 0
 
 
 def test_the_sign_in_form_shares_the_budget_and_another_website_cannot_use_it_up(
