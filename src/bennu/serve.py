@@ -4,7 +4,7 @@ The order at SIGTERM: not ready any more, accept nothing new, finish what is und
 was taken, close the database. What was acknowledged is on disk before it is acknowledged, so even
 SIGKILL loses nothing.
 
-Spec: lines 179-196 (both listeners). Decision 6 (drain).
+Spec: lines 179-196 (both listeners). Decision 5 (drain).
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Writes audit records: in the transaction of the change they tell of, chained, and as log lines.
 
-A change whose record cannot be written does not happen. Decision 11.
+A change whose record cannot be written does not happen. Decision 7.
 Spec: lines 252-260.
 """
 

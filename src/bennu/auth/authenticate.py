@@ -3,7 +3,7 @@
 A verified credential is cached only for the security epoch in which it was checked, so that a
 revocation or a change of role holds for the very next request, here and in other processes.
 
-Spec: lines 142-155. Source: RFC 6750; OWASP ASVS 5.0 V7.4. Decisions 7, 8.
+Spec: lines 142-155. Source: RFC 6750; OWASP ASVS 5.0 V7.4. Decision 6.
 """
 
 import hashlib

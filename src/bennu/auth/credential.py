@@ -4,7 +4,7 @@
 id is clear and finds the row, the secret has 160 bits, the checksum refuses a mistyped credential
 before anything is looked up. What it may do is looked up live and never read from it.
 
-Spec: lines 134-155. Decision 7.
+Spec: lines 134-155. Decision 6.
 """
 
 import hashlib

@@ -5,7 +5,7 @@ adds to a statement costs more than the statement; PostgreSQL takes one array pe
 statement around them is the same text. Values are always bound; only placeholders and constant
 texts become SQL.
 
-Decision 5. Source: the ingest measurements in docs/performance.md.
+Decision 4. Source: the ingest measurements in docs/performance.md.
 """
 
 import sqlite3

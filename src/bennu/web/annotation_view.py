@@ -1,6 +1,6 @@
 """Annotations and notes as a page shows and reads them. Pure.
 
-Decision 13.
+Decision 11.
 """
 
 from collections.abc import Mapping

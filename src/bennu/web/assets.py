@@ -3,7 +3,7 @@
 Every file is read once and named with a digest of its content, so that browsers may keep it for
 ever and never show an old one. Nothing is loaded from another host.
 
-Spec: none. Decision 17. Source: RFC 8246 (immutable).
+Spec: none. Decision 20. Source: RFC 8246 (immutable).
 """
 
 import gzip

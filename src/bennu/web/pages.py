@@ -1,6 +1,6 @@
 """How a page is made: a template and values in, an answer out; forms read, refusals shown.
 
-Spec: lines 136-141, 210. Decision 17.
+Spec: lines 136-141, 210. Decision 20.
 """
 
 from collections.abc import Mapping

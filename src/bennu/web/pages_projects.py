@@ -1,6 +1,6 @@
 """Projects, and one project's traces, spans and sessions as tables.
 
-Spec: line 148. Decision 17.
+Spec: line 148. Decision 20.
 """
 
 from collections.abc import Awaitable, Callable

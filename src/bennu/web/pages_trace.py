@@ -3,7 +3,7 @@
 The content of a span is read only when it is chosen, so that a trace of thousands of spans opens
 at once; of a long tree the first part is shown, the rest on demand.
 
-Decision 17.
+Decision 20.
 """
 
 from typing import Any, Final

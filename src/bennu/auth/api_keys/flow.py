@@ -3,7 +3,7 @@
 A user key acts as its owner, live, within its own permissions; a system key is a service account
 with a role. A key never makes or changes a key.
 
-Spec: lines 134-155, 259. Decision 7.
+Spec: lines 134-155, 259. Decision 6.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Makes the rows of a new key and the key itself; whoever calls has checked everything before.
 
-Spec: lines 141, 168. Decision 7.
+Spec: lines 141, 168. Decision 6.
 """
 
 from dataclasses import dataclass

@@ -3,7 +3,7 @@
 A refresh credential works once. Within 20 seconds a second use gets the same successor (two tabs
 that wake up together); later it is a copy in the wrong hands and ends the whole family.
 
-Spec: line 257. Source: RFC 9700 section 4.14.2 (refresh token rotation). Decisions 7, 8.
+Spec: line 257. Source: RFC 9700 section 4.14.2 (refresh token rotation). Decision 6.
 """
 
 from dataclasses import dataclass

@@ -3,7 +3,7 @@
 Writing leaves no audit record: annotations are what the server is for, and each keeps who wrote
 it. Deleting does.
 
-Source: data-plane contract, section 9. Decision 13.
+Source: data-plane contract, section 9. Decision 11.
 """
 
 import uuid

@@ -1,6 +1,6 @@
 """What annotations are about: from the ids that senders give to rows, and which table is whose.
 
-Source: data-plane contract, sections 1.1 and 9. Decision 13.
+Source: data-plane contract, sections 1.1 and 9. Decision 11.
 """
 
 from collections.abc import Collection, Iterable, Mapping

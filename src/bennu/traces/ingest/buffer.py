@@ -4,7 +4,7 @@ There is no timer: what arrives while one commit runs forms the next. Decompress
 run off the event loop, right before their commit. A request that cannot be used fails alone; the
 others are answered when they are on the disk.
 
-Decision 6. Source: OTLP 1.x, "Failures" and "OTLP/HTTP Throttling".
+Decision 5. Source: OTLP 1.x, "Failures" and "OTLP/HTTP Throttling".
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """``POST /v1/traces``: OTLP over HTTP.
 
-Source: OTLP 1.x, "OTLP/HTTP"; data-plane contract, section 2.1. Decision 6.
+Source: OTLP 1.x, "OTLP/HTTP"; data-plane contract, section 2.1. Decision 5.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """What can be done with sessions over REST: read, list, delete. Every deletion is recorded.
 
-Source: data-plane contract, section 8. Decision 13.
+Source: data-plane contract, section 8. Decision 11.
 """
 
 from collections.abc import Sequence

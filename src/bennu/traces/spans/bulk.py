@@ -1,6 +1,6 @@
 """Inserting the rows of spans: by executemany on SQLite, by COPY on PostgreSQL.
 
-Decision 5. Source: the ingest measurements in docs/performance.md.
+Decision 4. Source: the ingest measurements in docs/performance.md.
 """
 
 from collections.abc import Callable, Sequence

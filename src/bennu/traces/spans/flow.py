@@ -1,6 +1,6 @@
 """What can be done with spans over REST: list, post, delete.
 
-Source: data-plane contract, section 6. Decisions 6, 13.
+Source: data-plane contract, section 6. Decisions 5, 11.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The statements over many rows that writing and deleting spans need, one text for both databases.
 
-``given`` stands for the rows handed over; see ``bulk.py``. Spec: none. Decision 5.
+``given`` stands for the rows handed over; see ``bulk.py``. Spec: none. Decision 4.
 """
 
 from typing import Final

@@ -4,7 +4,7 @@ No statement is run per span. A batch is written as if it held nothing known; wh
 says that a span is there already, the attempt is rolled back to a savepoint and repeated without
 the known ones, so that sums never count a span twice.
 
-Source: data-plane contract, section 4. Decisions 5, 6, 13.
+Source: data-plane contract, section 4. Decisions 4, 5, 11.
 """
 
 from collections.abc import Iterable, Sequence

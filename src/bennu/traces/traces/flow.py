@@ -1,6 +1,6 @@
 """What can be done with traces over REST: list, delete, transfer. Every change is recorded.
 
-Source: data-plane contract, section 7. Decision 13.
+Source: data-plane contract, section 7. Decision 11.
 """
 
 from collections.abc import Collection, Sequence
