@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bennu.app_accounts import AccountParts
 from bennu.app_directory import DirectoryParts
 from bennu.app_providers import ProviderParts
-from bennu.app_trials import wire_trials
+from bennu.app_trials import examination_of, wire_trials
 from bennu.audit.log import AuditLog
 from bennu.audit.reading import AuditReading
 from bennu.auth.sessions.flow import Sessions
@@ -81,6 +81,7 @@ def wire_site(of: SiteBasis) -> tuple[Route, ...]:
         traces=traces,
         stored=of.stored,
         policies=of.policies,
+        examine=examination_of(of.settings),
         sign_in=wire_trials(of.settings, of.database.clock, of.stored, of.providers.configured),
     )
     assets = Assets()

@@ -1,10 +1,10 @@
-"""Wires what pages try: providers and the directory.
+"""Wires what pages try and examine: providers, the directory, best practices.
 
-Spec: lines 24-133, 279-285.
+Spec: lines 24-133, 226-250, 279-285.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bennu.app_providers import egress_of
 from bennu.auth.ldap.configured import require_ldap_library
@@ -12,12 +12,15 @@ from bennu.auth.ldap.settings import LdapSettings
 from bennu.auth.oauth2.configured import ConfiguredProviders
 from bennu.auth.oauth2.provider import IdentityProviders
 from bennu.auth.oauth2.trial import ProviderTrial, Step
-from bennu.kernel.clock import Clock
+from bennu.doctor.files import check_files
+from bennu.doctor.practices import check_practices
+from bennu.kernel.clock import Clock, SystemClock
 from bennu.kernel.errors import NotFoundError
 from bennu.kernel.ids import SystemEntropy
 from bennu.kernel.secret import Secret
 from bennu.settings import Settings, public_url_of
 from bennu.stored_settings.flow import StoredSettings
+from bennu.web.pages_security import Examination
 from bennu.web.pages_sign_in_settings import SignInFlows
 
 
@@ -74,3 +77,16 @@ def _directory_shown(ldap: LdapSettings) -> dict[str, str]:
         "PHOENIX_LDAP_ALLOW_SIGN_UP": str(ldap.allow_sign_up).lower(),
     }
     return {name: text for name, text in shown.items() if text}
+
+
+def examination_of(settings: Settings) -> Examination:
+    """Return the checks of ``bennu doctor`` that ask nobody else."""
+
+    def look() -> list[Mapping[str, object]]:
+        found = [*check_practices(settings), *check_files(settings, None, SystemClock())]
+        return [finding.row() for finding in found]
+
+    async def examine() -> Sequence[Mapping[str, object]]:
+        return await asyncio.to_thread(look)
+
+    return examine

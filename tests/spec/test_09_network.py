@@ -235,9 +235,7 @@ def test_signing_in_is_limited_and_nothing_else_eats_its_budget(tmp_path: Path) 
         assert record["address"] == "127.0.0.1"
 
 
-def test_three_mails_an_hour_may_be_asked_for(
-    tmp_path: Path, plain_mail_server: MailPeer
-) -> None:
+def test_three_mails_an_hour_may_be_asked_for(tmp_path: Path, plain_mail_server: MailPeer) -> None:
     """Spec 214: the fourth is refused with the time to wait, whatever address is named."""
     env = {
         **LIMITS_ON,

@@ -46,6 +46,7 @@ SETTINGS: Final = (
     Place("/settings/secrets", "Secrets and mail", "lock", Permission.SECRETS_MANAGE),
     Place("/settings/retention", "Retention", "clock", Permission.RETENTION_MANAGE),
     Place("/settings/audit", "Audit log", "list", Permission.AUDIT_READ),
+    Place("/settings/security", "Security", "check", Permission.SETTINGS_MANAGE),
 )
 ACCOUNT: Final = (
     Place("/account", "Profile", "person", needs_account=True),

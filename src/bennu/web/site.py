@@ -30,6 +30,7 @@ from bennu.web.pages_reset import ResetFlows, reset_page_routes
 from bennu.web.pages_retention import retention_page_routes
 from bennu.web.pages_roles import role_page_routes
 from bennu.web.pages_secrets import secret_page_routes
+from bennu.web.pages_security import Examination, security_page_routes
 from bennu.web.pages_sign_in_settings import SignInFlows, sign_in_settings_page_routes
 from bennu.web.pages_trace import trace_page_routes
 from bennu.web.pages_users import UserFlows, user_page_routes
@@ -50,6 +51,7 @@ class SiteFlows:
     stored: StoredSettings
     sign_in: SignInFlows
     policies: RetentionPolicies
+    examine: Examination
 
 
 def wired_trace_flows(
@@ -88,5 +90,6 @@ def site_routes(pages: Pages, assets: Assets, flows: SiteFlows) -> tuple[Route, 
         *secret_page_routes(pages, flows.stored),
         *sign_in_settings_page_routes(pages, flows.sign_in),
         *retention_page_routes(pages, flows.policies),
+        *security_page_routes(pages, flows.examine),
         *asset_routes(assets),
     )
