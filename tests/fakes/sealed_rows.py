@@ -7,6 +7,7 @@ from sqlalchemy import Column, Connection, Table, insert, select
 
 from bennu.storage.schema import (
     credentials,
+    privacy_jobs,
     purpose_keys,
     secret_values,
     sessions,
@@ -53,6 +54,17 @@ def _row(table: Table, number: int, seal: Seal) -> dict[str, Any]:
             "successor": value(credentials.c.successor),
             "created_at": 1,
         },
+        privacy_jobs: lambda: {
+            "id": number,
+            "kind": "export",
+            "status": "done",
+            "requested_by": "VXNlcjox",
+            "subject_kind": "user",
+            "subject_digest": f"digest-{number}",
+            "subject": value(privacy_jobs.c.subject),
+            "actor": value(privacy_jobs.c.actor),
+            "created_at": 1,
+        },
         purpose_keys: lambda: {
             "purpose": f"row-{number}",
             "value": value(purpose_keys.c.value),
@@ -73,7 +85,15 @@ def _row(table: Table, number: int, seal: Seal) -> dict[str, Any]:
     return rows[table]()
 
 
-SEALED_TABLES = (users, sessions, credentials, purpose_keys, secret_values, stored_settings)
+SEALED_TABLES = (
+    users,
+    sessions,
+    credentials,
+    privacy_jobs,
+    purpose_keys,
+    secret_values,
+    stored_settings,
+)
 SEALED_COLUMNS = tuple(c for table in SEALED_TABLES for c in table.columns if c.info.get("sealed"))
 
 

@@ -43,9 +43,9 @@ def pass_the_provider(tab: Page) -> None:
 
 
 @pytest.fixture
-def tab(chromium: Browser) -> Iterator[Page]:
+def tab(browser: Browser) -> Iterator[Page]:
     """A page of a browser without cookies; the provider's own pages are not watched."""
-    context = chromium.new_context()
+    context = browser.new_context()
     context.set_default_timeout(60_000)
     yield context.new_page()
     context.close()

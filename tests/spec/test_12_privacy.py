@@ -451,14 +451,14 @@ def test_265_a_plain_deletion_keeps_annotations_without_their_author(
     server: StartedServer, admin: httpx.Client
 ) -> None:
     theirs = make_user(admin, server, "leaver", "MEMBER")
-    post_spans(theirs, "left", posted_span(1))
+    post_spans(theirs, "left", posted_span(70_001))
     said = {"name": "n", "annotator_kind": "HUMAN", "result": {"label": "good"}}
-    said["span_id"] = f"{1:016x}"
+    said["span_id"] = f"{70_001:016x}"
     assert theirs.post("/v1/span_annotations?sync=true", json={"data": [said]}).is_success
     users = admin.get("/v1/users").json()["data"]
     user_id = next(user["id"] for user in users if user["username"] == "leaver")
     assert admin.delete(f"/v1/users/{user_id}").status_code == 204
-    answer = admin.get("/v1/projects/left/span_annotations", params={"span_ids": f"{1:016x}"})
+    answer = admin.get("/v1/projects/left/span_annotations", params={"span_ids": said["span_id"]})
     (kept,) = answer.json()["data"]
     assert (kept["result"]["label"], kept.get("user_id")) == ("good", None)
     assert "leaver" not in answer.text
@@ -560,7 +560,7 @@ def test_266_everybody_exports_exactly_what_is_theirs(
     server: StartedServer, admin: httpx.Client, role: str
 ) -> None:
     name = f"exporter-{role.lower()}"
-    number = {"VIEWER": 100, "MEMBER": 200, "ADMIN": 300}[role]
+    number = {"VIEWER": 71_000, "MEMBER": 72_000, "ADMIN": 73_000}[role]
     theirs = make_user(admin, server, name, "MEMBER")
     key = server.api_key(theirs, name="mine")
     post_spans(server.client(key), "exported", posted_span(number))
