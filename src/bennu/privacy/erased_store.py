@@ -12,6 +12,7 @@ from sqlalchemy import delete as delete_from
 from bennu.audit.store import drop_personal_fields
 from bennu.kernel.ids import global_id
 from bennu.privacy.subject import SESSION_KEY, Subject
+from bennu.storage.parts import parts_of
 from bennu.storage.schema import (
     api_keys,
     applied_erasures,
@@ -45,7 +46,6 @@ _ANNOTATION_TABLES: Final = (
 )
 _KEY: Final = {"user": "UserApiKey", "system": "SystemApiKey"}
 _SESSION: Final = "Session"
-_PART_SIZE: Final = 500
 
 
 # --- a user of the server ------------------------------------------------------------------
@@ -168,8 +168,8 @@ def sizes_of(
     """Return those that no hold keeps with their sizes, and the rows of the others."""
     free: list[TraceSize] = []
     held: list[int] = []
-    for start in range(0, len(trace_rows), _PART_SIZE):
-        given = traces.c.id.in_(trace_rows[start : start + _PART_SIZE])
+    for some in parts_of(trace_rows):
+        given = traces.c.id.in_(some)
         sizes = select(traces.c.id, traces.c.span_count).where(given, not_held())
         free += [TraceSize(*row) for row in connection.execute(sizes)]
         kept = select(traces.c.id).where(given, not_(not_held()))
@@ -223,8 +223,8 @@ def count_annotations(connection: Connection, trace_rows: Sequence[int]) -> int:
 
 def _delete_waiting(connection: Connection, targets: Sequence[str]) -> int:
     gone = 0
-    for start in range(0, len(targets), _PART_SIZE):
-        given = waiting_annotations.c.target.in_(targets[start : start + _PART_SIZE])
+    for some in parts_of(targets):
+        given = waiting_annotations.c.target.in_(some)
         gone += connection.execute(delete_from(waiting_annotations).where(given)).rowcount
     return gone
 

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select
 
 from bennu.storage.bulk import BulkStatement, run_with_rows
+from bennu.storage.parts import parts_of
 from bennu.storage.schema import spans, waiting_annotations
 from bennu.traces.annotations.model import (
     Annotation,
@@ -24,7 +25,6 @@ from bennu.traces.annotations.targets import TARGETS, TargetPlace
 from bennu.traces.spans.driving import hidden_number
 from bennu.traces.spans.openinference import decode_json_text
 
-_LOOKUP_SIZE: Final = 500
 _COLUMNS: Final = (
     "name",
     "identifier",
@@ -199,8 +199,7 @@ def are_known_documents(
         return [True] * len(placed)
     counts: dict[int, int] = {}
     span_rows = sorted({one.place.row_id for one in placed})
-    for begin in range(0, len(span_rows), _LOOKUP_SIZE):
-        part = span_rows[begin : begin + _LOOKUP_SIZE]
+    for part in parts_of(span_rows):
         statement = select(spans.c.id, spans.c.attributes).where(spans.c.id.in_(part))
         for row in connection.execute(statement):
             counts[row.id] = document_count(decode_json_text(row.attributes))

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Table, select
 
 from bennu.kernel.errors import ConflictError
 from bennu.kernel.ids import row_id_of
+from bennu.storage.parts import parts_of
 from bennu.storage.schema import (
     document_annotations,
     session_annotations,
@@ -22,8 +23,6 @@ from bennu.storage.schema import (
     traces,
 )
 from bennu.traces.annotations.model import AnnotationKind
-
-_LOOKUP_SIZE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +158,7 @@ def _places(
 ) -> dict[Any, set[TargetPlace]]:
     found: dict[Any, set[TargetPlace]] = {}
     in_order = sorted({value for value in values if value is not None})
-    for begin in range(0, len(in_order), _LOOKUP_SIZE):
-        part = in_order[begin : begin + _LOOKUP_SIZE]
+    for part in parts_of(in_order):
         statement = select(column, target.things.c.id.label("row"), target.things.c.project_id)
         for key, row, project_row in connection.execute(statement.where(column.in_(part))):
             found.setdefault(key, set()).add(TargetPlace(row, project_row))

@@ -5,11 +5,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, and_, func, select
 
+from bennu.storage.parts import parts_of
 from bennu.storage.schema import spans, trace_sessions, traces
 from bennu.traces.browsing.model import DAY_NS, LightSpan
 from bennu.traces.traces.model import StoredTrace
 
-_LOOKUP_SIZE: Final = 1_000
 _LIGHT_COLUMNS: Final = (
     spans.c.id,
     spans.c.span_id,
@@ -96,8 +96,7 @@ def faces_of_traces(
 ) -> dict[int, tuple[str, str, int, int, str | None]]:
     """Return for each trace (name and kind of its first root, spans, errors, session id)."""
     found: dict[int, tuple[str, str, int, int, str | None]] = {}
-    for begin in range(0, len(trace_rows), _LOOKUP_SIZE):
-        part = trace_rows[begin : begin + _LOOKUP_SIZE]
+    for part in parts_of(trace_rows):
         roots = _roots(connection, part)
         statement = (
             select(

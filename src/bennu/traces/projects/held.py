@@ -12,9 +12,9 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select
 
 from bennu.kernel.errors import ConflictError
+from bennu.storage.parts import parts_of
 from bennu.storage.schema import legal_holds, traces
 
-_PART_SIZE: Final = 500
 _HELD: Final = "A legal hold keeps this; release the hold first"
 
 
@@ -57,8 +57,8 @@ def refuse_held_traces(connection: Connection, trace_rows: Sequence[int]) -> Non
     """
     if connection.execute(select(legal_holds.c.id).limit(1)).first() is None:
         return
-    for start in range(0, len(trace_rows), _PART_SIZE):
-        given = traces.c.id.in_(trace_rows[start : start + _PART_SIZE])
+    for some in parts_of(trace_rows):
+        given = traces.c.id.in_(some)
         counted = select(func.count()).select_from(traces).where(given, not_(not_held()))
         if connection.execute(counted).scalar_one():
             raise HeldError(_HELD)

@@ -9,11 +9,11 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, select
 
+from bennu.storage.parts import parts_of
 from bennu.storage.schema import trace_sessions, traces
 from bennu.traces.expressions.sql import sql_of
 from bennu.traces.expressions.tree import Condition
 
-_LOOKUP_SIZE: Final = 500
 _COLUMNS: Final = (
     trace_sessions.c.id,
     trace_sessions.c.session_id,
@@ -101,8 +101,7 @@ def find_sessions(
     )
     for column, given in columns:
         values = sorted(given)
-        for begin in range(0, len(values), _LOOKUP_SIZE):
-            part = values[begin : begin + _LOOKUP_SIZE]
+        for part in parts_of(values):
             rows = connection.execute(select(*_COLUMNS).where(column.in_(part)))
             found.extend(StoredSession(*row) for row in rows)
     if visible_project_rows is None:
@@ -115,8 +114,7 @@ def traces_of_sessions(
 ) -> dict[int, list[TraceOfSession]]:
     """Return the traces of sessions, those of each session by start."""
     found: dict[int, list[TraceOfSession]] = {row: [] for row in session_rows}
-    for begin in range(0, len(session_rows), _LOOKUP_SIZE):
-        part = session_rows[begin : begin + _LOOKUP_SIZE]
+    for part in parts_of(session_rows):
         statement = select(*_TRACE_COLUMNS).where(traces.c.session_id.in_(part))
         for row in connection.execute(statement):
             trace = TraceOfSession(*row)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
+from bennu.storage.parts import parts_of
 from bennu.storage.schema import spans, traces
 from bennu.traces.spans.attribute_query import has_attribute
 from bennu.traces.spans.cursors import Position
@@ -25,7 +26,6 @@ from bennu.traces.spans.driving import (
 from bennu.traces.spans.filters import SpanFilter, SpanOrder
 from bennu.traces.spans.span_json import StoredSpan
 
-_LOOKUP_SIZE: Final = 1_000
 _COLUMNS: Final = (
     spans.c.id,
     traces.c.trace_id,
@@ -83,8 +83,7 @@ def rows_of_spans(
 def spans_in_rows(connection: Connection, row_ids: Sequence[int]) -> list[StoredSpan]:
     """Return the spans of these rows, in the order given; missing ones are left out."""
     found: dict[int, StoredSpan] = {}
-    for begin in range(0, len(row_ids), _LOOKUP_SIZE):
-        part = row_ids[begin : begin + _LOOKUP_SIZE]
+    for part in parts_of(row_ids):
         statement = (
             select(*_COLUMNS)
             .join(traces, traces.c.id == spans.c.trace_row)

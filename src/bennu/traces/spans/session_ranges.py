@@ -7,18 +7,16 @@ Source: data-plane contract, section 4.
 """
 
 from collections.abc import Collection
-from typing import Final
 
 from sqlalchemy import Connection, delete, exists, func, select, update
 
+from bennu.storage.parts import parts_of
 from bennu.storage.schema import trace_sessions, traces
-
-_PART_SIZE: Final = 500
 
 
 def lock_sessions(connection: Connection, session_rows: Collection[int]) -> None:
     """Make ingest wait that would put a trace into one of these sessions."""
-    for part in _parts(session_rows):
+    for part in parts_of(sorted(session_rows)):
         connection.execute(
             select(trace_sessions.c.id)
             .where(trace_sessions.c.id.in_(part))
@@ -39,7 +37,7 @@ def tidy_sessions(connection: Connection, session_rows: Collection[int]) -> int:
     """
     own = traces.c.session_id == trace_sessions.c.id
     deleted = 0
-    for part in _parts(session_rows):
+    for part in parts_of(sorted(session_rows)):
         given = trace_sessions.c.id.in_(part)
         gone = (
             delete(trace_sessions).where(given, ~exists().where(own)).returning(trace_sessions.c.id)
@@ -49,8 +47,3 @@ def tidy_sessions(connection: Connection, session_rows: Collection[int]) -> int:
         last = select(func.max(traces.c.end_ns)).where(own).scalar_subquery()
         connection.execute(update(trace_sessions).where(given).values(start_ns=first, end_ns=last))
     return deleted
-
-
-def _parts(rows: Collection[int]) -> list[list[int]]:
-    in_order = sorted(rows)
-    return [in_order[start : start + _PART_SIZE] for start in range(0, len(in_order), _PART_SIZE)]

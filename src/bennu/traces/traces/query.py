@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, and_, literal_column, or_, select
 
 from bennu.kernel.ids import row_id_of
+from bennu.storage.parts import parts_of
 from bennu.storage.schema import spans, trace_sessions, traces
 from bennu.traces.expressions.sql import sql_of
 from bennu.traces.spans.cursors import Position
@@ -22,7 +23,6 @@ from bennu.traces.traces.model import (
     TracePlace,
 )
 
-_LOOKUP_SIZE: Final = 500
 _COLUMNS: Final = (
     traces.c.id,
     traces.c.trace_id,
@@ -73,8 +73,7 @@ def page_of_traces(
 
 def _traces_in_rows(connection: Connection, trace_rows: Sequence[int]) -> list[StoredTrace]:
     found: dict[int, StoredTrace] = {}
-    for begin in range(0, len(trace_rows), _LOOKUP_SIZE):
-        part = trace_rows[begin : begin + _LOOKUP_SIZE]
+    for part in parts_of(trace_rows):
         for row in connection.execute(select(*_COLUMNS).where(traces.c.id.in_(part))):
             trace = StoredTrace(*row)
             found[trace.row_id] = trace
@@ -129,8 +128,7 @@ def spans_of_traces(
 ) -> dict[int, list[SpanOfTrace]]:
     """Return the spans of traces, those of each trace by start."""
     found: dict[int, list[SpanOfTrace]] = {row: [] for row in trace_rows}
-    for begin in range(0, len(trace_rows), _LOOKUP_SIZE):
-        part = trace_rows[begin : begin + _LOOKUP_SIZE]
+    for part in parts_of(trace_rows):
         statement = select(*_SPAN_COLUMNS).where(spans.c.trace_row.in_(part))
         for row in connection.execute(statement):
             span = SpanOfTrace(*row)
@@ -155,8 +153,7 @@ def places_of_traces(
     )
     for column, given in columns:
         values = sorted(given)
-        for begin in range(0, len(values), _LOOKUP_SIZE):
-            part = values[begin : begin + _LOOKUP_SIZE]
+        for part in parts_of(values):
             rows = connection.execute(select(*_PLACE).where(column.in_(part)))
             found.extend(TracePlace(*row) for row in rows)
     if visible_project_rows is None:

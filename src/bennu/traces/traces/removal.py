@@ -4,14 +4,13 @@ Source: data-plane contract, sections 4 and 7.
 """
 
 from collections.abc import Collection, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, select
 
+from bennu.storage.parts import parts_of
 from bennu.storage.schema import traces
 from bennu.traces.spans.session_ranges import lock_sessions, tidy_sessions
-
-_PART_SIZE: Final = 500
 
 
 class Removed(NamedTuple):
@@ -30,8 +29,8 @@ def remove_traces(connection: Connection, trace_rows: Collection[int]) -> Remove
     """
     total = Removed()
     in_order = sorted(trace_rows)
-    for start in range(0, len(in_order), _PART_SIZE):
-        part = _remove_part(connection, in_order[start : start + _PART_SIZE])
+    for some in parts_of(in_order):
+        part = _remove_part(connection, some)
         total = Removed(*(one + other for one, other in zip(total, part, strict=True)))
     return total
 

@@ -7,12 +7,12 @@ Source: data-plane contract, section 7 (transfer).
 """
 
 from collections.abc import Collection, Sequence
-from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from bennu.kernel.errors import ConflictError
+from bennu.storage.parts import parts_of
 from bennu.storage.schema import (
     document_annotations,
     session_annotations,
@@ -23,8 +23,6 @@ from bennu.storage.schema import (
     traces,
 )
 from bennu.traces.spans.session_ranges import lock_sessions, tidy_sessions
-
-_PART_SIZE: Final = 500
 
 
 class TakenIdsError(ConflictError):
@@ -39,8 +37,8 @@ def move_traces(connection: Connection, trace_rows: Collection[int], to_project_
     """
     in_order = sorted(trace_rows)
     try:
-        for start in range(0, len(in_order), _PART_SIZE):
-            _move_part(connection, in_order[start : start + _PART_SIZE], to_project_row)
+        for some in parts_of(in_order):
+            _move_part(connection, some, to_project_row)
     except IntegrityError as error:
         raise TakenIdsError(
             "The destination holds a trace or a span of the same id already"
