@@ -36,6 +36,12 @@ async def swept_records(kept: Retained) -> list[dict[str, Any]]:
     return [json.loads(row["after"]) for row in rows if row["event"] == "retention.swept"]
 
 
+async def swept_names(kept: Retained) -> list[str]:
+    rows = await kept.stored.rows(audit_events)
+    records = [row for row in rows if row["event"] == "retention.swept"]
+    return [json.loads(row["personal"])["target_name"] for row in records]
+
+
 async def test_the_default_policy_deletes_by_age_and_records_it(kept: Retained) -> None:
     old = [kept.aged(n, 91 + n, session_id="old") for n in range(1, 41)]
     await kept.stored.add("p", *old, kept.aged(50, 89, session_id="new"), kept.aged(51, 0))
@@ -183,6 +189,7 @@ async def test_a_kill_between_steps_loses_no_count(kept: Retained) -> None:
     assert await swept_records(kept) == []
     assert await kept.sweep.sweep_due_policies() == left
     assert sum(record["deleted"]["traces"] for record in await swept_records(kept)) == 300
+    assert await swept_names(kept) == ["p", "p"]
 
 
 async def test_one_failing_project_does_not_stop_the_others(kept: Retained) -> None:

@@ -38,7 +38,7 @@ from bennu.privacy.store import (
 from bennu.storage.database import Database, Lane
 from bennu.storage.space import give_back_pages
 from bennu.traces.projects.store import KIND as PROJECT
-from bennu.traces.projects.store import Project
+from bennu.traces.projects.store import Project, find_project
 from bennu.traces.traces.removal import Removed, remove_traces
 
 logger: Final = logging.getLogger("bennu.retention")
@@ -110,7 +110,8 @@ class RetentionSweep:
             return 0
         before = self.numbers["traces"]
         try:
-            await self._record_leftovers()
+            # What a sweep deleted that was killed before its record.
+            await self._database.write(self._record_swept)
             # Read again: another process may have done it before this one held the lease.
             for policy in await self._database.read(self._due):
                 await self._run(policy)
@@ -129,15 +130,6 @@ class RetentionSweep:
                 now, None if policy.last_run_at is None else from_microseconds(policy.last_run_at)
             )
         ]
-
-    async def _record_leftovers(self) -> None:
-        """Record what a sweep deleted that was killed before its record."""
-
-        def work(connection: Connection) -> None:
-            for swept in take_swept(connection):
-                self._audit.record(connection, _swept_event(swept, ""), Caller(SERVER))
-
-        await self._database.write(work)
 
     async def _run(self, policy: Policy) -> None:
         began = self._clock.now_utc()
@@ -177,7 +169,7 @@ class RetentionSweep:
             self._count(step)
             await self._sleep(max(_PAUSE_PER_STEP * step.seconds, _SHORTEST_PAUSE_SECONDS))
         if deleted:
-            await self._database.write(partial(self._record_project, project=project))
+            await self._database.write(partial(self._record_swept, project_row=project.row_id))
             await self._give_space_back()
 
     def _step(
@@ -225,9 +217,11 @@ class RetentionSweep:
         else:
             self._step_spans = min(_MOST_SPANS, self._step_spans + _FEWEST_SPANS)
 
-    def _record_project(self, connection: Connection, project: Project) -> None:
-        for swept in take_swept(connection, project.row_id):
-            self._audit.record(connection, _swept_event(swept, project.name), Caller(SERVER))
+    def _record_swept(self, connection: Connection, project_row: int | None = None) -> None:
+        for swept in take_swept(connection, project_row):
+            project = find_project(connection, global_id(PROJECT, swept.project_row))
+            event = _swept_event(swept, "" if project is None else project.name)
+            self._audit.record(connection, event, Caller(SERVER))
 
     async def _give_space_back(self) -> None:
         more = True
