@@ -6,7 +6,7 @@ ENV_FILE := bennu.env
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test serve check test-unit test bench soak coverage docs requirements
+.PHONY: help setup setup-test serve check test-unit test bench soak coverage docs docs-site requirements
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -66,6 +66,9 @@ coverage: setup-test ## all tests with branch coverage
 docs: $(VENV)/.development ## write the generated pages again
 	$(BIN)/python tools/generate_configuration.py
 	$(BIN)/python tools/generate_permissions.py
+
+docs-site: $(VENV)/.development ## make the documents into a site in .work/site; a warning is a failure
+	$(BIN)/python tools/build_docs_site.py
 
 screenshots: setup-test ## pictures of every page into .work/screenshots (DOCS=1: those of the documents too)
 	$(BIN)/python tools/take_screenshots.py $(if $(DOCS),--documents)
