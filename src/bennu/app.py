@@ -171,7 +171,7 @@ class Application:
             *stored_settings_routes(self._stored),
             *audit_routes(database, self._audit),
             *self._privacy.routes,
-            *discovery_routes(lambda: self.routes),
+            *discovery_routes(lambda: self.routes, settings.security_contact, self._clock),
             *wire_site(site),
         )
 

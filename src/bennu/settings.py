@@ -16,6 +16,7 @@ import bennu.auth.ldap.variables
 import bennu.auth.oauth2.variables
 import bennu.auth.settings
 import bennu.encryption.settings
+import bennu.httpio.security_txt
 import bennu.inactive_settings
 import bennu.kernel.logs
 import bennu.mail
@@ -37,6 +38,7 @@ from bennu.auth.oauth2.variables import (
 )
 from bennu.auth.settings import AuthSettings
 from bennu.encryption.settings import EncryptionSettings
+from bennu.httpio.security_txt import SecurityContactSettings
 from bennu.inactive_settings import check_inactive_settings
 from bennu.kernel.env import Env, Problem, SettingsError, Variable
 from bennu.kernel.logs import LogSettings
@@ -64,6 +66,7 @@ SECTIONS: Final[tuple[tuple[str, tuple[Variable, ...]], ...]] = (
     ("Mail", bennu.mail.VARIABLES),
     ("Logs", bennu.kernel.logs.VARIABLES),
     ("Monitoring", bennu.monitoring.settings.VARIABLES),
+    ("Reports of vulnerabilities", bennu.httpio.security_txt.VARIABLES),
     ("Accepted without effect", bennu.inactive_settings.VARIABLES),
 )
 VARIABLES: Final = tuple(variable for _, variables in SECTIONS for variable in variables)
@@ -106,6 +109,7 @@ class Settings:
     mail: MailSettings
     logs: LogSettings
     monitoring: MonitoringSettings
+    security_contact: SecurityContactSettings
     ldap: LdapSettings | None = None
     oauth2: tuple[ProviderSettings, ...] = ()
     warnings: tuple[Problem, ...] = ()
@@ -136,6 +140,7 @@ class Settings:
             mail=MailSettings.from_env(env),
             logs=LogSettings.from_env(env),
             monitoring=MonitoringSettings.from_env(env),
+            security_contact=SecurityContactSettings.from_env(env),
             ldap=LdapSettings.from_env(env),
             oauth2=read_providers(env),
         )

@@ -12,20 +12,26 @@ from bennu.httpio.dispatch import application_of
 from bennu.httpio.frame import FrameOptions, RequestFrame
 from bennu.httpio.request import CALLER
 from bennu.httpio.route import Door, Limit, Route
+from bennu.httpio.security_txt import SecurityContactSettings
 from fakes.clock import FrozenClock
 from fakes.entropy import RepeatableEntropy
 
 pytestmark = pytest.mark.anyio
 NOBODY = Principal(PrincipalKind.ANONYMOUS)
+CONTACT = SecurityContactSettings(("mailto:security@example.com",))
 
 
 async def ask(
-    path: str, principal: Principal = NOBODY, root_url: str | None = None, **headers: str
+    path: str,
+    principal: Principal = NOBODY,
+    root_url: str | None = None,
+    contact: SecurityContactSettings = CONTACT,
+    **headers: str,
 ) -> httpx.Response:
     def table() -> Sequence[Route]:
         return routes
 
-    routes = discovery_routes(table)
+    routes = discovery_routes(table, contact, FrozenClock())
     inner = application_of(routes)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,8 +74,27 @@ async def test_crawlers_are_asked_to_stay_away() -> None:
     assert (await ask("/robots.txt")).text == "User-agent: *\nDisallow: /\n"
 
 
+async def test_whom_to_tell_of_a_vulnerability_is_open_to_everybody() -> None:
+    path = "/.well-known/security.txt"
+    answer = await ask(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (
+        200,
+        "text/plain; charset=utf-8",
+    )
+    assert "Contact: mailto:security@example.com\n" in answer.text
+    # The Host header, which a stranger writes, never becomes the canonical address.
+    assert "Canonical" not in answer.text
+    named = await ask(path, root_url="https://traces.example.com/")
+    assert f"Canonical: https://traces.example.com{path}\n" in named.text
+
+
+async def test_without_a_contact_there_is_no_such_file() -> None:
+    answer = await ask("/.well-known/security.txt", contact=SecurityContactSettings())
+    assert (answer.status_code, answer.text) == (404, "Not Found")
+
+
 def test_only_the_interface_document_needs_a_credential_and_nothing_is_limited() -> None:
-    routes = {route.path: route for route in discovery_routes(lambda: ())}
+    routes = {route.path: route for route in discovery_routes(lambda: (), CONTACT, FrozenClock())}
     closed = {path for path, route in routes.items() if route.permission is not Door.OPEN}
     assert closed == {"/openapi.json"}
     assert all(routes[path].limit is Limit.NONE for path in routes.keys() - closed)

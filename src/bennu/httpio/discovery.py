@@ -14,10 +14,21 @@ from bennu.httpio.frame import SERVER_VERSION
 from bennu.httpio.openapi import interface_document
 from bennu.httpio.respond import json_answer, text_answer
 from bennu.httpio.route import Door, Limit, Route
+from bennu.httpio.security_txt import SECURITY_TXT_PATH, SecurityContactSettings
+from bennu.kernel.clock import Clock
+from bennu.kernel.errors import NotFoundError
 
 
-def discovery_routes(table: Callable[[], Sequence[Route]]) -> tuple[Route, ...]:
-    """Return the routes; ``table`` gives all routes once they are known."""
+def discovery_routes(
+    table: Callable[[], Sequence[Route]], contact: SecurityContactSettings, clock: Clock
+) -> tuple[Route, ...]:
+    """Return the routes.
+
+    Args:
+        table: gives all routes once they are known.
+        contact: whom to tell of a vulnerability; the file is missing when it names nobody.
+        clock: what ``Expires`` of that file is counted from.
+    """
     made: dict[str, Any] = {}
 
     async def version(_: Request) -> Response:
@@ -42,6 +53,11 @@ def discovery_routes(table: Callable[[], Sequence[Route]]) -> tuple[Route, ...]:
     async def robots(_: Request) -> Response:
         return text_answer("User-agent: *\nDisallow: /\n")
 
+    async def security_txt(request: Request) -> Response:
+        if not contact.contacts:
+            raise NotFoundError("Not Found")
+        return text_answer(contact.text(clock.now_utc(), request.scope.get("bennu.root_url")))
+
     return (
         _open("/arize_phoenix_version", version, "The version that clients compare with theirs"),
         Route(
@@ -59,6 +75,7 @@ def discovery_routes(table: Callable[[], Sequence[Route]]) -> tuple[Route, ...]:
             "application/json",
         ),
         _open("/robots.txt", robots, "Crawlers are asked to stay away"),
+        _open(SECURITY_TXT_PATH, security_txt, "Whom to tell of a vulnerability"),
     )
 
 
