@@ -66,6 +66,8 @@ coverage: setup-test ## all tests with branch coverage
 docs: $(VENV)/.development ## write the generated pages again
 	$(BIN)/python tools/generate_configuration.py
 	$(BIN)/python tools/generate_permissions.py
+	$(BIN)/python -m tools.generate_routes
+	$(BIN)/python -m tools.generate_rest
 
 docs-site: $(VENV)/.development ## make the documents into a site in .work/site; a warning is a failure
 	$(BIN)/python tools/build_docs_site.py

@@ -15,4 +15,6 @@ run "test files" "$bin/python" tools/check_mirror.py
 run addresses "$bin/python" tools/check_addresses.py
 run "generated pages" "$bin/python" tools/generate_configuration.py --check
 run "page of permissions" "$bin/python" tools/generate_permissions.py --check
+run "page of routes" "$bin/python" -m tools.generate_routes --check
+run "REST reference" "$bin/python" -m tools.generate_rest --check
 exit $failed
