@@ -8,6 +8,7 @@ import pytest
 from tools.generate_permissions import application_routes
 
 from bennu.httpio.route import Door
+from bennu.network.paths import path_pattern
 from started import StartedServer
 
 #: What may be open without credentials, and nothing else: the one list, method and path.
@@ -99,6 +100,23 @@ def test_an_unknown_path_is_a_404_and_never_a_page(server: StartedServer, path: 
     answer = server.client().get(path)
     assert answer.status_code == 404
     assert "html" not in answer.headers["content-type"]
+
+
+def test_no_path_of_the_table_is_met_with_a_line_break_behind_it(server: StartedServer) -> None:
+    """Limits and the rule about origins compare whole paths, and so must what is served."""
+    patterns = [path_pattern(path) for path, _ in addresses()]
+    asked = [
+        (path, address)
+        for path, address in addresses()
+        # A name at the end of a path may hold one, and is met as a whole by all layers.
+        if not any(pattern.fullmatch(address + "\n") for pattern in patterns)
+    ]
+    assert len(asked) > 40
+    with server.client() as client:
+        for path, address in asked:
+            for method in ("GET", "POST"):
+                answer = client.request(method, address + "%0A", follow_redirects=False)
+                assert answer.status_code == 404, f"{method} {path}: {answer.status_code}"
 
 
 def test_a_refusal_says_how_to_sign_in(server: StartedServer) -> None:

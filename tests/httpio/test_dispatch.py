@@ -118,6 +118,22 @@ async def test_every_v1_path_is_served_under_api_too_and_others_are_not() -> Non
     assert (await ask(routes, NOBODY, "/v1/x/")).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/login", "/login%0A"),
+        ("/v1/x", "/v1/x%0A"),
+        ("/v1/x", "/api/v1/x%0A"),
+        ("/v1/users/{user_id}/keys", "/v1/users/a/keys%0A"),
+        ("/v1/sessions/{session:path}", "/v1/sessions/a/b%0A"),
+    ],
+)
+async def test_a_line_break_behind_a_path_makes_it_another_path(path: str, asked: str) -> None:
+    """The layers in front compare paths as a whole: what they do not see must not be served."""
+    assert (await ask([route(Door.OPEN, path)], NOBODY, asked)).status_code == 404
+    assert (await ask([route(Door.OPEN, path)], NOBODY, asked[:-3])).status_code == 200
+
+
 async def test_a_fixed_word_goes_before_a_name() -> None:
     routes = [route(Door.OPEN, "/v1/users/{user_id}"), route(Door.OPEN, "/v1/users/api_keys")]
     assert (await ask(routes, NOBODY, "/v1/users/api_keys")).text == "/v1/users/api_keys"

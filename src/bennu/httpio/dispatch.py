@@ -6,6 +6,7 @@ table is a 404, never a page.
 Spec: lines 142-155. Source: OWASP ASVS 5.0 V8.3.1 (rules enforced at one trusted place).
 """
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import Final
@@ -166,6 +167,17 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     await refusal_answer(NotFoundError("Not Found"), request)(scope, receive, send)
 
 
+def _whole_path(path: str, endpoint: PathEndpoint) -> Path:
+    """Return a route that a whole path matches, and nothing else.
+
+    Why safe: Starlette's own pattern ends in ``$``, which matches before a line break too. The
+    layers in front (limits, origins) compare whole paths, and would let such a request by.
+    """
+    found = Path(path, endpoint)
+    found.path_regex = re.compile(found.path_regex.pattern.removesuffix("$") + r"\Z")
+    return found
+
+
 def application_of(
     routes: Sequence[Route], on_denied: DenialListener | None = None
 ) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
@@ -183,9 +195,9 @@ def application_of(
     # A fixed word goes before a name in braces at the same place of a path.
     in_order = sorted(by_path.items(), key=lambda item: [s[:1] == "{" for s in item[0].split("/")])
     endpoints = {path: PathEndpoint(of, on_denied) for path, of in in_order}
-    paths: list[BaseRoute] = [Path(path, endpoint) for path, endpoint in endpoints.items()]
+    paths: list[BaseRoute] = [_whole_path(path, endpoint) for path, endpoint in endpoints.items()]
     paths += [
-        Path("/api" + path, endpoint)
+        _whole_path("/api" + path, endpoint)
         for path, endpoint in endpoints.items()
         if path.startswith("/v1/")
     ]
