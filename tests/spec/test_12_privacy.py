@@ -644,6 +644,8 @@ def test_266_nobody_exports_more_than_they_may(server: StartedServer, admin: htt
     narrow = server.api_key(member, permissions=["traces:ingest"])
     assert server.client(narrow).post("/v1/privacy/exports", json={}).status_code == 403
     assert admin.get(done["download_url"]).status_code == 200
+    states = [e["after"]["state"] for e in events_of(admin, "privacy.exported")[-3:]]
+    assert states == ["requested", "done", "fetched"]
 
 
 def test_266_an_erasure_drops_exports_that_lie_ready(

@@ -184,11 +184,17 @@ class Exports:
         wanted = self.token_of(job)
         if not wanted or not equal_in_constant_time(token.encode(), wanted.encode()):
             raise NotFoundError("This link does not work, or not any more")
-        now = to_microseconds(self._clock.now_utc())
-        name = await self._database.write(lambda c: take_file(c, job.row_id, now))
+        name = await self._database.write(lambda c: self._take(c, caller, job))
+        return self._files.path(name)
+
+    def _take(self, connection: Connection, caller: Caller, job: Job) -> str:
+        name = take_file(connection, job.row_id, to_microseconds(self._clock.now_utc()))
         if name is None:
             raise NotFoundError("This link does not work, or not any more")
-        return self._files.path(name)
+        after = {"job_id": job.public_id, "state": "fetched"}
+        event = AuditEvent(EventName.PRIVACY_EXPORTED, target=target_of(job), after=after)
+        self._audit.record(connection, event, caller)
+        return name
 
     # --- a project -------------------------------------------------------------------------
 

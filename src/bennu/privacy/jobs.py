@@ -177,17 +177,33 @@ class PrivacyJobs:
             found = await self._database.read(
                 lambda c: find_job(c, self._vault.cipher, wanted), tiny=True
             )
-        if found is None or found.kind != kind or not _may_see(caller.principal, found):
+        if found is None or found.kind != kind or not self._may_see(caller.principal, found):
             raise NotFoundError("Job not found")
         return found
 
     async def jobs(self, caller: Caller, kind: JobKind) -> list[Job]:
         """Return the newest jobs that the caller may see."""
         who = caller.principal
-        own = None if _sees_all(who, kind) else who.public_id
-        return await self._database.read(
+        own = None if _sees_all(who, kind) else (who.public_id, self._digest_of(who))
+        found = await self._database.read(
             lambda c: jobs_of(c, self._vault.cipher, kind, own, _SHOWN)
         )
+        return [job for job in found if self._may_see(who, job)]
+
+    def _may_see(self, principal: Principal, job: Job) -> bool:
+        """Whether a caller could ask for this job too.
+
+        Why safe: the public id of a key is that of its owner, so that it alone opens nothing. A
+        key that may do less than its owner sees no more than what it could ask for itself.
+        """
+        if _sees_all(principal, job.kind):
+            return True
+        is_asked_by = bool(principal.public_id) and principal.public_id == job.requested_by
+        is_about = job.subject_digest == self._digest_of(principal)
+        return is_asked_by and is_about and not _is_part(principal)
+
+    def _digest_of(self, principal: Principal) -> str:
+        return subject_digest(self._key, ("user", principal.public_id))
 
     # --- running ---------------------------------------------------------------------------
 
@@ -276,23 +292,23 @@ def _require(caller: Caller, permission: Permission) -> None:
         raise DeniedError("A key that is restricted to projects cannot do this.")
 
 
+def _is_part(principal: Principal) -> bool:
+    """Whether it is a key that may do less than read everything."""
+    reads = {Permission.TRACES_READ, Permission.ANNOTATIONS_READ, Permission.PROJECTS_READ}
+    is_part = principal.project_ids is not None or not reads <= principal.permissions
+    return is_part and not principal.is_session
+
+
 def _refuse_part(principal: Principal) -> None:
     """A key that may do less than read everything gets no export of all that its owner has.
 
     Raises:
         DeniedError: it is such a key.
     """
-    reads = {Permission.TRACES_READ, Permission.ANNOTATIONS_READ, Permission.PROJECTS_READ}
-    is_part = principal.project_ids is not None or not reads <= principal.permissions
-    if not principal.is_session and is_part:
+    if _is_part(principal):
         raise DeniedError("A restricted key cannot export the data of its owner.")
 
 
 def _sees_all(principal: Principal, kind: JobKind) -> bool:
     wanted = Permission.PRIVACY_ERASE if kind == JobKind.ERASURE else Permission.PRIVACY_EXPORT
     return principal.may(wanted) and principal.project_ids is None
-
-
-def _may_see(principal: Principal, job: Job) -> bool:
-    is_own = bool(principal.public_id) and principal.public_id == job.requested_by
-    return is_own or _sees_all(principal, job.kind)

@@ -171,12 +171,23 @@ def find_job(connection: Connection, cipher: Cipher, row_id: int) -> Job | None:
 
 
 def jobs_of(
-    connection: Connection, cipher: Cipher, kind: JobKind, requested_by: str | None, limit: int
+    connection: Connection, cipher: Cipher, kind: JobKind, own: tuple[str, str] | None, limit: int
 ) -> list[Job]:
-    """Return jobs of one kind, the newest first; of one principal, or of all."""
+    """Return jobs of one kind, the newest first.
+
+    Args:
+        connection: to read with.
+        cipher: opens what is sealed.
+        kind: of the jobs.
+        own: who asked, and the digest of whom it is about; None for the jobs of all.
+        limit: at most so many.
+    """
     statement = select(privacy_jobs).where(privacy_jobs.c.kind == kind)
-    if requested_by is not None:
-        statement = statement.where(privacy_jobs.c.requested_by == requested_by)
+    if own is not None:
+        requested_by, digest = own
+        statement = statement.where(
+            privacy_jobs.c.requested_by == requested_by, privacy_jobs.c.subject_digest == digest
+        )
     statement = statement.order_by(privacy_jobs.c.id.desc()).limit(limit)
     return [_job(cipher, row) for row in connection.execute(statement).mappings()]
 
