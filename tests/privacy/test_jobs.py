@@ -1,14 +1,16 @@
 """Who may ask for exports and erasures and see them, and how they are run. Spec: 265-266."""
 
+import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
 
 from bennu.access import ADMIN, BUILT_IN_ROLES, MEMBER, Caller, Permission, Principal, PrincipalKind
-from bennu.kernel.errors import NotFoundError
+from bennu.kernel.errors import NotFoundError, UnavailableError
 from bennu.kernel.ids import SystemEntropy, global_id
 from bennu.privacy.jobs import PrivacyJobs
-from bennu.privacy.jobs_store import Job, JobKind
+from bennu.privacy.jobs_store import Job, JobKind, JobStatus, end_job
 from bennu.privacy.lease import Lease
 from bennu.privacy.subject import Subject
 from bennu.storage.database import Database
@@ -103,3 +105,68 @@ async def test_exports_about_others_are_seen_by_those_who_may_ask_for_them(
         assert not await sees(jobs, key_of(ADMINISTERING, *reads), one)
         # Who was an admin when it was asked for, and is none any more.
         assert not await sees(jobs, Caller(person(8)), one)
+
+
+# --- the running -------------------------------------------------------------------------------
+
+
+class Runs:
+    """What ran, in order; a job about ``failing`` ends as its error says."""
+
+    def __init__(self, jobs: PrivacyJobs, database: Database) -> None:
+        self.names: list[str] = []
+        self.errors: dict[str, Exception] = {}
+        self.afterwards: dict[str, Callable[[], Awaitable[Job]]] = {}
+        self._database = database
+        jobs.runners = {JobKind.EXPORT: self._run, JobKind.ERASURE: self._run}
+
+    async def _run(self, job: Job) -> None:
+        assert job.subject is not None
+        name = str(job.subject.value)
+        self.names.append(name)
+        if name in self.errors:
+            raise self.errors[name]
+        if name in self.afterwards:
+            await self.afterwards[name]()
+        await self._database.write(lambda c: end_job(c, job.row_id, 1, status=JobStatus.DONE))
+
+
+@pytest.fixture
+def runs(jobs: PrivacyJobs, database: Database) -> Runs:
+    return Runs(jobs, database)
+
+
+def named(name: str) -> Subject:
+    return Subject(attribute="user.id", value=name)
+
+
+async def test_a_job_that_breaks_ends_and_the_next_ones_run(
+    jobs: PrivacyJobs, runs: Runs, caplog: pytest.LogCaptureFixture
+) -> None:
+    caller = Caller(ADMINISTERING)
+    runs.errors = {"full": OSError(28, "No space left"), "broken": OverflowError("too large")}
+    ids = {
+        name: (await jobs.request_export(caller, named(name))).public_id
+        for name in ("full", "broken", "good")
+    }
+    with caplog.at_level(logging.ERROR, "bennu.privacy"):
+        await jobs.run_waiting()
+    assert runs.names == ["full", "broken", "good"]
+    found = {name: await jobs.job(caller, JobKind.EXPORT, one) for name, one in ids.items()}
+    assert (found["full"].status, found["full"].problem) == (JobStatus.FAILED, "Internal error")
+    assert (found["broken"].status, found["good"].status) == (JobStatus.FAILED, JobStatus.DONE)
+    assert found["broken"].subject is None
+    assert [record.message for record in caplog.records] == ["privacy.job_broke"] * 2
+    await jobs.run_waiting()
+    assert len(runs.names) == 3
+
+
+async def test_what_cannot_be_done_now_is_taken_up_later(jobs: PrivacyJobs, runs: Runs) -> None:
+    job = await jobs.request_export(Caller(ADMINISTERING), named("later"))
+    runs.errors = {"later": UnavailableError("The database is away")}
+    with pytest.raises(UnavailableError):
+        await jobs.run_waiting()
+    runs.errors = {}
+    await jobs.run_waiting()
+    found = await jobs.job(Caller(ADMINISTERING), JobKind.EXPORT, job.public_id)
+    assert (runs.names, found.status) == (["later", "later"], JobStatus.DONE)

@@ -13,7 +13,8 @@ def test_a_user_or_an_attribute() -> None:
     person = Subject(attribute="user.id", value="ann")
     assert person.kind == "attribute"
     assert [(m.segments, m.value) for m in person.matches()] == [(("user", "id"), "ann")]
-    for good in (Subject(user_id=USER), person, Subject(attribute="a", value=False)):
+    numbers = [Subject(attribute="a", value=value) for value in (2**63 - 1, -(2**63), str(2**63))]
+    for good in (Subject(user_id=USER), person, Subject(attribute="a", value=False), *numbers):
         good.check()
 
 
@@ -38,6 +39,8 @@ def test_digits_may_be_stored_as_a_text_or_as_a_number() -> None:
         (Subject(attribute='a"b', value="x"), "attribute"),
         (Subject(attribute="...", value="x"), "attribute"),
         (Subject(attribute="a", value="x" * 2_001), "subject"),
+        (Subject(attribute="a", value=2**63), "value"),
+        (Subject(attribute="a", value=-(2**63) - 1), "value"),
     ],
 )
 def test_what_names_nobody_is_refused(subject: Subject, field: str) -> None:

@@ -493,6 +493,7 @@ def test_265_what_is_held_is_kept_and_said(admin: httpx.Client) -> None:
         ({"attribute": "user.id"}, 422, "value"),
         ({"attribute": "user.id", "value": None}, 422, "value"),
         ({"attribute": "user.id", "value": []}, 422, "value"),
+        ({"attribute": "user.id", "value": 2**63}, 422, "whole number"),
         ({"user_id": "<self>"}, 403, "themselves"),
         ({"user_id": "<system>"}, 403, "system"),
     ],

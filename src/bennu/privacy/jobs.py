@@ -25,6 +25,7 @@ from bennu.audit.log import AuditLog
 from bennu.encryption.vault import Vault
 from bennu.kernel.clock import to_microseconds
 from bennu.kernel.errors import (
+    AppError,
     ConflictError,
     DeniedError,
     InvalidError,
@@ -56,6 +57,8 @@ logger: Final = logging.getLogger("bennu.privacy")
 _ENTRY_BYTES: Final = 16
 _SHOWN: Final = 100
 _WAIT_SECONDS: Final = 0.05
+#: What people read of a job that met a fault of the server or its disk; the log says more.
+_BROKE: Final = "Internal error"
 
 Runner = Callable[[Job], Awaitable[None]]
 #: Refuses an erasure that must not be, within the transaction that takes it down.
@@ -228,20 +231,31 @@ class PrivacyJobs:
                 await self._database.write(self._lease.give_back)
 
     async def _run(self, job: Job) -> None:
-        now = to_microseconds(self._clock.now_utc())
-        started = job.started_at or now
+        """Run one job to its end; one that cannot be done must not keep the others waiting."""
+        started = job.started_at or to_microseconds(self._clock.now_utc())
         await self._database.write(
             lambda c: change_job(c, job.row_id, status=JobStatus.RUNNING, started_at=started)
         )
         try:
             await self.runners[job.kind](replace(job, started_at=started))
-        except (ConflictError, NotFoundError, InvalidError) as error:
-            problem = error.public
-            fields = {"job": job.public_id, "reason": problem}
+        except UnavailableError:
+            raise
+        except AppError as error:
+            fields = {"job": job.public_id, "reason": error.public}
             logger.warning("privacy.job_failed", extra=fields)
-            await self._database.write(
-                lambda c: end_job(c, job.row_id, now, status=JobStatus.FAILED, problem=problem)
-            )
+            await self._fail(job, error.public)
+        except Exception:
+            logger.exception("privacy.job_broke", extra={"job": job.public_id})
+            await self._fail(job, _BROKE)
+
+    async def _fail(self, job: Job, problem: str) -> None:
+        now = to_microseconds(self._clock.now_utc())
+
+        def work(connection: Connection) -> None:
+            self._lease.prove(connection)
+            end_job(connection, job.row_id, now, status=JobStatus.FAILED, problem=problem)
+
+        await self._database.write(work)
 
     async def finish(self, job: Job) -> Job:
         """Wait until a job is over.

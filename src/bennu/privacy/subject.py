@@ -13,6 +13,8 @@ from bennu.traces.spans.filters import AttributeMatch, Scalar, attribute_match
 from bennu.users.model import USER
 
 MOST_CHARACTERS: Final = 2_000
+#: What both databases hold as a whole number.
+_WHOLE_NUMBERS: Final = range(-(1 << 63), 1 << 63)
 SESSION_KEY: Final = "session.id"
 
 
@@ -55,6 +57,9 @@ class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
             return
         if self.value is None or self.value == "":
             raise SchemaError(FieldProblem((*where, "value"), "a text, a number, true or false"))
+        if isinstance(self.value, int) and self.value not in _WHOLE_NUMBERS:
+            text = "a whole number from -2^63 to 2^63 - 1; write a larger one as a text"
+            raise SchemaError(FieldProblem((*where, "value"), text))
         if len(self.attribute) > MOST_CHARACTERS or len(str(self.value)) > MOST_CHARACTERS:
             raise SchemaError(FieldProblem(where, f"at most {MOST_CHARACTERS} characters"))
         try:
