@@ -1,5 +1,6 @@
 """Who may ask for exports and erasures and see them, and how they are run. Spec: 265-266."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -7,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from bennu.access import ADMIN, BUILT_IN_ROLES, MEMBER, Caller, Permission, Principal, PrincipalKind
-from bennu.kernel.errors import NotFoundError, UnavailableError
+from bennu.kernel.clock import to_microseconds
+from bennu.kernel.errors import ConflictError, NotFoundError, UnavailableError
 from bennu.kernel.ids import SystemEntropy, global_id
 from bennu.privacy.jobs import PrivacyJobs
 from bennu.privacy.jobs_store import Job, JobKind, JobStatus, end_job
@@ -117,6 +119,7 @@ class Runs:
         self.names: list[str] = []
         self.errors: dict[str, Exception] = {}
         self.afterwards: dict[str, Callable[[], Awaitable[Job]]] = {}
+        self.ready: dict[str, object] = {}
         self._database = database
         jobs.runners = {JobKind.EXPORT: self._run, JobKind.ERASURE: self._run}
 
@@ -128,7 +131,8 @@ class Runs:
             raise self.errors[name]
         if name in self.afterwards:
             await self.afterwards[name]()
-        await self._database.write(lambda c: end_job(c, job.row_id, 1, status=JobStatus.DONE))
+        done = {"status": JobStatus.DONE, **self.ready}
+        await self._database.write(lambda c: end_job(c, job.row_id, 1, **done))
 
 
 @pytest.fixture
@@ -170,3 +174,56 @@ async def test_what_cannot_be_done_now_is_taken_up_later(jobs: PrivacyJobs, runs
     await jobs.run_waiting()
     found = await jobs.job(Caller(ADMINISTERING), JobKind.EXPORT, job.public_id)
     assert (runs.names, found.status) == (["later", "later"], JobStatus.DONE)
+
+
+async def test_erasures_go_before_exports_and_those_that_come_meanwhile_too(
+    jobs: PrivacyJobs, runs: Runs
+) -> None:
+    caller = Caller(ADMINISTERING)
+    for name in ("export 1", "export 2"):
+        await jobs.request_export(caller, named(name))
+    await jobs.request_erasure(caller, named("erasure 1"))
+    runs.afterwards["export 1"] = lambda: jobs.request_erasure(caller, named("erasure 2"))
+    await jobs.run_waiting()
+    assert runs.names == ["erasure 1", "export 1", "erasure 2", "export 2"]
+
+
+# --- how many ----------------------------------------------------------------------------------
+
+
+async def test_one_export_of_a_person_is_under_way_at_a_time(jobs: PrivacyJobs, runs: Runs) -> None:
+    caller = Caller(ADMINISTERING)
+    await jobs.request_export(caller, SOMEBODY)
+    await jobs.request_export(caller, named("another"))
+    await jobs.request_export(Caller(person(9, ADMIN)), SOMEBODY)
+    with pytest.raises(ConflictError, match="under way"):
+        await jobs.request_export(caller, SOMEBODY)
+    await jobs.run_waiting()
+    assert len(runs.names) == 3
+    await jobs.request_export(caller, SOMEBODY)
+
+
+async def test_so_many_exports_of_one_person_wait_or_lie_ready(
+    jobs: PrivacyJobs, runs: Runs, clock: FrozenClock
+) -> None:
+    caller = Caller(ADMINISTERING)
+    later = to_microseconds(clock.now_utc()) + 60_000_000
+    runs.ready = {"file_name": "a.zip", "expires_at": later}
+    for number in range(10):
+        await jobs.request_export(caller, named(str(number)))
+        if number == 4:
+            await jobs.run_waiting()
+    with pytest.raises(ConflictError, match="10 exports"):
+        await jobs.request_export(caller, SOMEBODY)
+    await jobs.request_erasure(caller, SOMEBODY)
+    await jobs.request_export(Caller(MEMBERING), None)
+    clock.advance(61)
+    await jobs.request_export(caller, SOMEBODY)
+
+
+async def test_requests_at_the_same_time_are_counted_one_after_the_other(
+    jobs: PrivacyJobs,
+) -> None:
+    asked = [jobs.request_export(Caller(ADMINISTERING), SOMEBODY) for _ in range(6)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert sorted(type(one) is ConflictError for one in answers) == [False, *[True] * 5]

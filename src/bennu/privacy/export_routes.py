@@ -127,6 +127,7 @@ def export_routes(jobs: PrivacyJobs, exports: Exports) -> tuple[Route, ...]:
             response=ExportAnswer,
             status=202,
             events=(EventName.PRIVACY_EXPORTED,),
+            errors=(409,),
             tags=("privacy",),
         ),
         Route(

@@ -40,22 +40,27 @@ from bennu.privacy.jobs_store import (
     JobKind,
     JobStatus,
     change_job,
+    count_exports,
     end_job,
     find_job,
+    has_unfinished_export,
     has_unfinished_jobs,
     insert_job,
     jobs_of,
-    unfinished_jobs,
+    next_job,
 )
 from bennu.privacy.lease import Lease, LeaseLostError
 from bennu.privacy.ledger import PURPOSE, subject_digest
 from bennu.privacy.subject import Subject, subject_names
 from bennu.storage.database import Database
+from bennu.storage.epoch import hold_security_epoch
 
 logger: Final = logging.getLogger("bennu.privacy")
 
 _ENTRY_BYTES: Final = 16
 _SHOWN: Final = 100
+#: Of one person, waiting, running or lying ready: each may be as large as the database.
+_MOST_EXPORTS: Final = 10
 _WAIT_SECONDS: Final = 0.05
 #: What people read of a job that met a fault of the server or its disk; the log says more.
 _BROKE: Final = "Internal error"
@@ -113,6 +118,7 @@ class PrivacyJobs:
         Raises:
             DeniedError: it is somebody else's, or the key may do less than its owner.
             SchemaError: the subject names nobody.
+            ConflictError: the same is under way, or too many wait or lie ready.
         """
         own = caller.principal.user_id
         if subject is None and own is None:
@@ -156,6 +162,8 @@ class PrivacyJobs:
         def work(connection: Connection) -> Job:
             if job.kind == JobKind.ERASURE and self.check_erasure and job.subject:
                 self.check_erasure(connection, caller, job.subject)
+            if job.kind == JobKind.EXPORT:
+                _check_number(connection, job)
             made = replace(job, row_id=insert_job(connection, self._vault.cipher, job))
             after = {"job_id": made.public_id, "dry_run": job.dry_run, "state": "requested"}
             self._audit.record(
@@ -221,14 +229,18 @@ class PrivacyJobs:
             if not waits or not await self._database.write(self._lease.take):
                 return
             try:
-                for job in await self._database.read(
-                    lambda c: unfinished_jobs(c, self._vault.cipher)
-                ):
-                    await self._run(job)
+                await self._run_all()
             except LeaseLostError:
                 logger.info("privacy.taken_over")
             finally:
                 await self._database.write(self._lease.give_back)
+
+    async def _run_all(self) -> None:
+        tried: set[int] = set()
+        # Looked for anew after each: an erasure that comes meanwhile goes before other exports.
+        while job := await self._database.read(lambda c: next_job(c, self._vault.cipher, tried)):
+            tried.add(job.row_id)
+            await self._run(job)
 
     async def _run(self, job: Job) -> None:
         """Run one job to its end; one that cannot be done must not keep the others waiting."""
@@ -298,6 +310,22 @@ def target_of(job: Job) -> Target:
     if job.subject_kind == "user" and job.subject is not None:
         return Target("user", job.subject.user_id)
     return Target("subject", job.subject_digest)
+
+
+def _check_number(connection: Connection, job: Job) -> None:
+    """Refuse an export beyond what one person may have waiting and lying on the disk.
+
+    Raises:
+        ConflictError: the same is under way, or there are too many.
+    """
+    # Requests at the same time are counted one after the other.
+    hold_security_epoch(connection)
+    if has_unfinished_export(connection, job.requested_by, job.subject_digest):
+        raise ConflictError("An export of this person is under way already")
+    if count_exports(connection, job.requested_by, job.created_at) >= _MOST_EXPORTS:
+        raise ConflictError(
+            f"{_MOST_EXPORTS} exports wait or lie ready already; fetch one or let it expire"
+        )
 
 
 def _require(caller: Caller, permission: Permission) -> None:

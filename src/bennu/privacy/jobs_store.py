@@ -3,13 +3,13 @@
 Spec: lines 265-266.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, case, func, insert, or_, select, update
 
 from bennu.encryption.cipher import Cipher
 from bennu.kernel.ids import global_id
@@ -35,6 +35,9 @@ class JobStatus(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+
+
+_IS_UNFINISHED: Final = privacy_jobs.c.status.in_([JobStatus.QUEUED, JobStatus.RUNNING])
 
 
 class Actor(msgspec.Struct, frozen=True):
@@ -194,17 +197,57 @@ def jobs_of(
 
 def unfinished_jobs(connection: Connection, cipher: Cipher) -> list[Job]:
     """Return the jobs that still have something to do, the oldest first."""
-    open_ones = privacy_jobs.c.status.in_([JobStatus.QUEUED, JobStatus.RUNNING])
-    statement = select(privacy_jobs).where(open_ones).order_by(privacy_jobs.c.id)
+    statement = select(privacy_jobs).where(_IS_UNFINISHED).order_by(privacy_jobs.c.id)
     return [_job(cipher, row) for row in connection.execute(statement).mappings()]
+
+
+def next_job(connection: Connection, cipher: Cipher, tried: Collection[int]) -> Job | None:
+    """Return the job to do next, None when only those that were tried are left.
+
+    Erasures come before exports: many exports must not put off what the law gives a time for.
+    """
+    table = privacy_jobs
+    exports_last = case((table.c.kind == JobKind.ERASURE, 0), else_=1)
+    statement = (
+        select(table)
+        .where(_IS_UNFINISHED, table.c.id.not_in(sorted(tried)))
+        .order_by(exports_last, table.c.id)
+        .limit(1)
+    )
+    row = connection.execute(statement).mappings().first()
+    return None if row is None else _job(cipher, row)
 
 
 def has_unfinished_jobs(connection: Connection) -> bool:
     """Whether there is a job with something to do."""
-    open_ones = privacy_jobs.c.status.in_([JobStatus.QUEUED, JobStatus.RUNNING])
-    return (
-        connection.execute(select(privacy_jobs.c.id).where(open_ones).limit(1)).first() is not None
+    statement = select(privacy_jobs.c.id).where(_IS_UNFINISHED).limit(1)
+    return connection.execute(statement).first() is not None
+
+
+def has_unfinished_export(connection: Connection, requested_by: str, digest: str) -> bool:
+    """Whether somebody's export of a person is not over yet."""
+    table = privacy_jobs
+    statement = select(table.c.id).where(
+        _IS_UNFINISHED,
+        table.c.kind == JobKind.EXPORT,
+        table.c.requested_by == requested_by,
+        table.c.subject_digest == digest,
     )
+    return connection.execute(statement.limit(1)).first() is not None
+
+
+def count_exports(connection: Connection, requested_by: str, now: int) -> int:
+    """Count the exports that somebody asked for and that wait, run, or lie ready."""
+    table = privacy_jobs
+    lies_ready = and_(
+        table.c.file_name.is_not(None), table.c.fetched_at.is_(None), table.c.expires_at > now
+    )
+    statement = select(func.count()).where(
+        table.c.kind == JobKind.EXPORT,
+        table.c.requested_by == requested_by,
+        or_(_IS_UNFINISHED, lies_ready),
+    )
+    return int(connection.execute(statement).scalar_one())
 
 
 def change_job(connection: Connection, row_id: int, **values: Any) -> None:  # noqa: ANN401 - columns
