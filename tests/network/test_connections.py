@@ -185,6 +185,19 @@ async def test_who_does_not_read_the_answer_is_cut_off() -> None:
             assert await server.pass_time(20) == 1
 
 
+async def test_who_does_not_read_is_cut_off_even_with_a_second_request_begun() -> None:
+    """There is nobody to tell so: what is written to such a client waits without an end."""
+    async with served() as server:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            client.connect(("127.0.0.1", server.port))
+            client.sendall(b"GET /much HTTP/1.1\r\nhost: x\r\n\r\nGET / HTTP/1.1\r\n")
+            await asyncio.sleep(0.3)
+            assert await server.pass_time(1) == 0
+            assert await server.pass_time(40) == 1
+            assert server.connections.open_count == 0
+
+
 @pytest.mark.parametrize("in_one", [True, False])
 @pytest.mark.parametrize("size", [3_000, 300_000])
 async def test_a_head_has_a_bound(size: int, *, in_one: bool) -> None:

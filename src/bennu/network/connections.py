@@ -232,8 +232,12 @@ class BoundedHttp(HttpToolsProtocol):
         return is_slow
 
     def end_slow(self) -> None:
-        """Close the connection; who was still sending a request is told so."""
-        if self._is_head_open:
+        """Close the connection; a client that sends too slowly is told so, if it reads at all.
+
+        Closing waits until all that was written went out: for who reads nothing, for ever.
+        """
+        is_told = self._is_head_open and not self.flow.write_paused
+        if is_told and not self.transport.is_closing():
             self._end(408, "Request took too long")
         else:
             self.transport.abort()
