@@ -63,6 +63,7 @@ async def json_of(
     limit_bytes: int = JSON_BODY_LIMIT_BYTES,
     *,
     may_hold_nul: bool = False,
+    if_empty: T | None = None,
 ) -> T:
     """Decode the body as JSON of the given msgspec type.
 
@@ -71,6 +72,7 @@ async def json_of(
         kind: what the body must be.
         limit_bytes: of the body.
         may_hold_nul: the flow itself takes care of the character NUL in texts.
+        if_empty: what a request without a body means; None where there must be one.
 
     Raises:
         MalformedError: it is not JSON at all.
@@ -78,6 +80,8 @@ async def json_of(
         TooLargeError: it exceeds the limit.
     """
     body = await body_within(request, limit_bytes)
+    if not body and if_empty is not None:
+        return if_empty
     if not may_hold_nul and _NUL_ESCAPE.search(body):
         raise SchemaError(FieldProblem(("body",), "Texts must not hold the character NUL"))
     return decode_json(body, kind)

@@ -64,8 +64,7 @@ class _ExportHandlers:
         return ExportShown(**job_fields(job), download_url=link, expires_at=expires)
 
     async def request(self, request: Request) -> Response:
-        has_body = request.headers.get("content-length", "0") != "0"
-        body = await json_of(request, ExportBody) if has_body else ExportBody()
+        body = await json_of(request, ExportBody, if_empty=ExportBody())
         subject = None if body.subject is None else subject_of(body.subject)
         job = await self._jobs.request_export(caller_of(request), subject)
         return json_answer(ExportAnswer(self._shown(job)), 202)
