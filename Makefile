@@ -66,6 +66,7 @@ coverage: setup-test ## all tests with branch coverage
 docs: $(VENV)/.development ## write the generated pages again
 	$(BIN)/python tools/generate_configuration.py
 	$(BIN)/python tools/generate_permissions.py
+	$(BIN)/python tools/generate_asvs.py
 	$(BIN)/python -m tools.generate_routes
 	$(BIN)/python -m tools.generate_rest
 

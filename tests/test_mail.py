@@ -124,6 +124,7 @@ async def test_what_the_server_does_not_take_is_told_without_its_words(
     assert mail_server.arrived == []
 
 
+@pytest.mark.asvs("12.3.2")
 async def test_a_certificate_of_another_name_or_authority_is_refused(
     talker: SmtpTalker, mail_server: MailPeer, pki: Pki
 ) -> None:
@@ -134,6 +135,7 @@ async def test_a_certificate_of_another_name_or_authority_is_refused(
     assert len(mail_server.arrived) == 1
 
 
+@pytest.mark.asvs("12.3.1")
 async def test_nothing_is_sent_without_tls(
     talker: SmtpTalker, plain_mail_server: MailPeer, pki: Pki
 ) -> None:
@@ -143,6 +145,7 @@ async def test_nothing_is_sent_without_tls(
     assert plain_mail_server.attempts == 0
 
 
+@pytest.mark.asvs("1.3.11")
 async def test_a_header_cannot_be_smuggled_in(
     talker: SmtpTalker, mail_server: MailPeer, pki: Pki
 ) -> None:

@@ -80,6 +80,7 @@ def test_no_name_is_declared_twice() -> None:
     assert sum(len(variables) for _, variables in SECTIONS) == len(names)
 
 
+@pytest.mark.asvs("13.3.1")
 def test_every_secret_has_a_twin() -> None:
     for variable in VARIABLES:
         assert is_known_setting(variable.name)
@@ -116,6 +117,7 @@ def test_somebody_must_be_able_to_sign_in() -> None:
     assert names_of_problems(values, **ldap) == []
 
 
+@pytest.mark.asvs("3.3.1")
 def test_cookies_are_secure_where_people_come_by_https() -> None:
     values = {"PHOENIX_ROOT_URL": "https://phoenix.example.com"}
     assert read_settings(values).auth.secure_cookies

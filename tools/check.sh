@@ -17,4 +17,5 @@ run "generated pages" "$bin/python" tools/generate_configuration.py --check
 run "page of permissions" "$bin/python" tools/generate_permissions.py --check
 run "page of routes" "$bin/python" -m tools.generate_routes --check
 run "REST reference" "$bin/python" -m tools.generate_rest --check
+run "map of the ASVS" "$bin/python" tools/generate_asvs.py --check
 exit $failed

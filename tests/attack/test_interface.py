@@ -39,6 +39,7 @@ def callers(server: StartedServer) -> dict[str, str]:
     return {"admin": server.env["PHOENIX_ADMIN_SECRET"], "viewer": made.json()["data"]["key"]}
 
 
+@pytest.mark.asvs("2.1.1")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("role", ["admin", "viewer"])
 def test_no_answer_is_undescribed(tmp_path: Path, role: str) -> None:

@@ -69,6 +69,7 @@ def is_page(path: str) -> bool:
     return any(route.path == path and route.on_refusal is not None for route in ROUTES)
 
 
+@pytest.mark.asvs("6.3.4")
 def test_the_table_opens_what_the_list_names_and_nothing_else() -> None:
     opened = {(r.method, r.path) for r in ROUTES if r.permission is Door.OPEN}
     assert opened == OPEN_WITHOUT_CREDENTIALS
@@ -129,6 +130,7 @@ def test_a_refusal_says_how_to_sign_in(server: StartedServer) -> None:
     )
 
 
+@pytest.mark.asvs("15.3.7")
 def test_two_authorization_headers_are_refused(server: StartedServer) -> None:
     key = server.env["PHOENIX_ADMIN_SECRET"]
     request = httpx.Request(

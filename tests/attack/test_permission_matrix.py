@@ -55,6 +55,7 @@ def rows_of_the_page() -> dict[tuple[str, str], dict[str, str]]:
 ROWS = rows_of_the_page()
 
 
+@pytest.mark.asvs("8.1.1")
 def test_the_page_has_a_row_for_each_route_and_a_column_for_each_caller() -> None:
     routes = {(route.method, route.path) for route in application_routes()}
     assert routes | {("gRPC", EXPORT_RPC)} == set(ROWS)
@@ -242,6 +243,7 @@ def fits(answer: httpx.Response, expected: str) -> bool:
     return answer.status_code not in {403, 405} and answer.status_code < 500
 
 
+@pytest.mark.asvs("8.2.1", "8.3.1", "10.3.2")
 @pytest.mark.parametrize("name", CALLER_NAMES)
 async def test_every_route_answers_a_caller_as_the_page_says(running: Running, name: str) -> None:
     wrong = []
@@ -273,6 +275,7 @@ STATUS_OF_CELL = {
 }
 
 
+@pytest.mark.asvs("8.3.1")
 async def test_an_export_over_grpc_is_answered_as_the_page_says(running: Running) -> None:
     server = grpc.aio.server(interceptors=running.application.grpc_interceptors())
     running.application.add_grpc_services(server)

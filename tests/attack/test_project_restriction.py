@@ -85,6 +85,7 @@ def paths(document: dict[str, Any], method: str, named: dict[str, list[str]]) ->
                 yield path.format_map(values)
 
 
+@pytest.mark.asvs("8.2.2", "8.4.1")
 @pytest.mark.parametrize("method", ["get", "delete", "put", "patch", "post"])
 def test_no_route_reads_or_changes_anything_of_another_project(
     admin: httpx.Client, restricted: httpx.Client, method: str

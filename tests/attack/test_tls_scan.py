@@ -40,6 +40,7 @@ def scan(port: int, folder: Path) -> dict[str, Any]:
     return {name: check["result"] for name, check in results.items()}
 
 
+@pytest.mark.asvs("12.1.2")
 @pytest.mark.skipif(not SSLYZE.exists(), reason="make setup-test installs sslyze")
 def test_the_scanner_finds_nothing_weak(tmp_path: Path, pki: Pki) -> None:
     pair = pki.authority.issue("scanned", "/CN=localhost", algorithm="RSA")

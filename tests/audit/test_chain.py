@@ -1,11 +1,14 @@
 """The chain of keyed hashes."""
 
+import pytest
+
 from bennu.audit.chain import CHAINED_FIELDS, chain_hash_of, head_mac_of, personal_hash_of
 
 ROW = {name: name for name in CHAINED_FIELDS}
 KEY = bytes(32)
 
 
+@pytest.mark.asvs("11.4.3")
 def test_every_field_and_the_hash_before_enter_the_hash() -> None:
     known = chain_hash_of(KEY, "0" * 64, ROW)
     assert chain_hash_of(KEY, "1" * 64, ROW) != known

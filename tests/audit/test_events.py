@@ -30,6 +30,7 @@ def test_only_what_strangers_can_cause_and_reading_are_folded() -> None:
     }
 
 
+@pytest.mark.asvs("16.2.5")
 @pytest.mark.parametrize(
     "fields",
     [

@@ -47,6 +47,7 @@ def test_a_changing_route_names_its_events_or_says_why_there_is_none(
         assert {str(event) for event in route.events} <= {str(event) for event in EventName}
 
 
+@pytest.mark.asvs("3.5.3")
 def test_reading_routes_name_no_events_but_signing_out_by_a_link(
     application: Application,
 ) -> None:
@@ -265,6 +266,7 @@ def with_ids(value: Any, ids: dict[str, str]) -> Any:
     return value
 
 
+@pytest.mark.asvs("2.3.3", "16.5.3")
 def test_without_its_record_no_change_happens(
     unwritable: tuple[StartedServer, httpx.Client, dict[str, str]],
 ) -> None:

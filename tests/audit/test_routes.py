@@ -176,6 +176,7 @@ async def test_a_read_is_recorded_for_each_reader(client: httpx.AsyncClient, doo
     assert [record["actor"]["id"] for record in found] == ["user:9", "user:1"]
 
 
+@pytest.mark.asvs("16.4.2")
 async def test_only_who_may_read_it_does(client: httpx.AsyncClient, door: As) -> None:
     for role in (MEMBER, VIEWER):
         door.principal = user_with_role(role)

@@ -140,6 +140,7 @@ async def check_tamperings(trail: Trail, records: int, tamperings: int) -> None:
         assert finding.records == expected[0] - 1
 
 
+@pytest.mark.asvs("16.4.2")
 @pytest.mark.parametrize(
     ("records", "tamperings"),
     [

@@ -84,6 +84,7 @@ async def test_two_headers_are_refused_even_if_both_are_good(accounts: Accounts)
         await accounts.authenticator.authenticate(Presented((header, header)))
 
 
+@pytest.mark.asvs("9.2.2")
 async def test_refresh_and_reset_credentials_open_nothing(accounts: Accounts) -> None:
     user = await accounts.add_user()
     pair = await accounts.open(user)
@@ -132,6 +133,7 @@ async def test_without_an_admin_secret_none_is_accepted(
     assert not await accounts.works(Secret(""))
 
 
+@pytest.mark.asvs("10.3.2")
 async def test_a_user_key_acts_as_its_owner_live(accounts: Accounts) -> None:
     ada = await accounts.add_user(role="ADMIN")
     caller = await accounts.sign_in(ada)
@@ -185,6 +187,7 @@ async def test_the_lock_can_be_switched_off(database: Database, clock: FrozenClo
     assert not caller.principal.must_change_password
 
 
+@pytest.mark.asvs("14.2.2")
 async def test_what_was_verified_holds_for_its_epoch_only(accounts: Accounts) -> None:
     """The row goes without moving the epoch: only a cache can still know the credential."""
     pair = await accounts.open(await accounts.add_user())
@@ -196,6 +199,7 @@ async def test_what_was_verified_holds_for_its_epoch_only(accounts: Accounts) ->
     assert not await accounts.works(pair.access)
 
 
+@pytest.mark.asvs("7.2.1")
 async def test_another_process_sees_a_change_on_its_next_request(
     storage_settings: StorageSettings, accounts: Accounts
 ) -> None:
@@ -212,6 +216,7 @@ async def test_another_process_sees_a_change_on_its_next_request(
         await second.stop()
 
 
+@pytest.mark.asvs("14.2.2")
 async def test_the_cache_is_bounded_and_drops_what_was_used_longest_ago(
     accounts: Accounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +260,7 @@ async def refused(accounts: Accounts, header: bytes) -> bool:
     return False
 
 
+@pytest.mark.asvs("7.2.1")
 async def test_one_flipped_bit_anywhere_in_a_good_credential_is_refused(
     accounts: Accounts,
 ) -> None:

@@ -55,6 +55,7 @@ async def present(by: Authenticator, certificate: CertificateFacts) -> Principal
     return await by.authenticate(Presented((), certificate=certificate))
 
 
+@pytest.mark.asvs("13.2.1")
 async def test_a_mapped_certificate_is_its_service_account(
     accounts: Accounts, agent: CertificateFacts
 ) -> None:

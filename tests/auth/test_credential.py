@@ -35,6 +35,7 @@ def test_a_credential_says_its_kind_and_hides_itself() -> None:
     assert len(credential.digest) == 64
 
 
+@pytest.mark.asvs("7.2.2")
 def test_two_credentials_share_nothing() -> None:
     one, other = made(), made()
     assert one.lookup != other.lookup

@@ -271,6 +271,7 @@ async def test_a_revoked_key_is_refused_on_a_channel_that_stays_open(service: Se
         assert await service.ask_over(channel, header) is grpc.StatusCode.UNAUTHENTICATED
 
 
+@pytest.mark.asvs("16.5.3")
 async def test_a_method_that_the_gate_cannot_check_stays_closed(service: Service) -> None:
     header = ("authorization", f"Bearer {ADMIN_SECRET.reveal()}")
     async with grpc.aio.insecure_channel(service.target) as channel:
@@ -278,6 +279,7 @@ async def test_a_method_that_the_gate_cannot_check_stays_closed(service: Service
         assert await call.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
+@pytest.mark.asvs("16.5.3")
 async def test_a_database_that_is_away_says_come_back(service: Service) -> None:
     token = (await service.accounts.open(await service.accounts.add_user())).access.reveal()
     await service.accounts.database.stop()

@@ -47,6 +47,7 @@ async def wait_of(accounts: Accounts, address: str, account: str = "ada") -> flo
     return refused.value.retry_after_seconds or 0
 
 
+@pytest.mark.asvs("2.3.2", "6.3.1")
 async def test_one_address_gets_five_tries_and_waits_five_minutes(accounts: Accounts) -> None:
     assert await tries(accounts, 2 * MOST, ATTACKER) == MOST
     assert await wait_of(accounts, ATTACKER) == pytest.approx(300)
@@ -56,6 +57,7 @@ async def test_one_address_gets_five_tries_and_waits_five_minutes(accounts: Acco
     assert await tries(accounts, 2 * MOST, ATTACKER) == MOST
 
 
+@pytest.mark.asvs("6.3.1")
 async def test_nobody_locks_out_somebody_else(accounts: Accounts) -> None:
     await tries(accounts, 2 * MOST, ATTACKER)
     assert await tries(accounts, MOST, "192.0.2.7") == MOST
@@ -81,6 +83,7 @@ async def test_two_processes_count_together(accounts: Accounts, database: Databa
         await other.admit("ada", at(ATTACKER), "password")
 
 
+@pytest.mark.asvs("6.3.1")
 async def test_many_addresses_together_get_slow_and_known_ones_are_spared(
     accounts: Accounts,
 ) -> None:
@@ -190,6 +193,7 @@ async def test_it_can_be_switched_off(accounts: Accounts, database: Database) ->
     assert await accounts.events() == []
 
 
+@pytest.mark.asvs("16.3.3")
 async def test_being_throttled_is_recorded_once_a_minute(accounts: Accounts) -> None:
     await tries(accounts, 4 * MOST, ATTACKER)
     assert await accounts.events() == ["auth.sign_in.throttled"]

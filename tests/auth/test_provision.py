@@ -113,6 +113,7 @@ async def test_without_sign_up_only_who_is_known_comes_in(
     assert await reason(accounts, identity, allow_sign_up=False) == "sign_in_not_allowed"
 
 
+@pytest.mark.asvs("6.8.1")
 @pytest.mark.parametrize("allow_sign_up", [True, False])
 @pytest.mark.parametrize(
     ("identity", "theirs"),
@@ -282,6 +283,7 @@ async def test_the_subject_that_an_admin_named_counts(accounts: Accounts) -> Non
     assert found.user.email == "carol@corp.test"
 
 
+@pytest.mark.asvs("6.8.1", "10.3.3", "10.5.2")
 async def test_the_same_subject_elsewhere_is_somebody_else(accounts: Accounts) -> None:
     made = await admitted(accounts, CAROL)
     for other in (

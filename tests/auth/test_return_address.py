@@ -24,6 +24,7 @@ def test_without_a_place_to_go_it_is_home(path: str) -> None:
     assert safe_return_path(path) == "/"
 
 
+@pytest.mark.asvs("1.1.1", "3.7.2")
 @pytest.mark.parametrize(
     "path",
     [

@@ -65,6 +65,7 @@ def test_everything_is_read() -> None:
     assert auth.api_key_max_lifetime == timedelta(days=90)
 
 
+@pytest.mark.asvs("6.2.1")
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -22,6 +22,7 @@ async def fail(guard: SignInGuard, account: str = "ada") -> None:
             raise UnauthenticatedError("no")
 
 
+@pytest.mark.asvs("6.3.4")
 async def test_ways_of_signing_in_share_one_count_and_each_has_its_boundary(
     accounts: Accounts,
 ) -> None:

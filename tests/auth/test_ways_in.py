@@ -33,6 +33,7 @@ def test_one_provider_with_auto_login_is_gone_to(has_password: bool) -> None:
     assert offered(AUTO).redirect_to == "/oauth2/auto/login"
 
 
+@pytest.mark.asvs("7.6.2")
 @pytest.mark.parametrize(
     ("providers", "query"),
     [

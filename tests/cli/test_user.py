@@ -103,6 +103,7 @@ def test_roles_activity_and_sessions_change_at_once(server: StartedServer) -> No
     assert status_of_sign_in(server, "kim@example.com", password) == 401
 
 
+@pytest.mark.asvs("6.4.1")
 def test_a_password_that_is_made_keeps_the_rules_of_the_server(server: StartedServer) -> None:
     strong = {"PHOENIX_ENABLE_STRONG_PASSWORD_POLICY": "true", "PHOENIX_PASSWORD_MIN_LENGTH": "40"}
     write_env_file(server, **strong)

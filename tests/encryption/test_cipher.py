@@ -15,12 +15,14 @@ SPEC_KEY = VECTORS["secret"].encode()
 OLD, NEW = Fernet.generate_key(), Fernet.generate_key()
 
 
+@pytest.mark.asvs("11.2.1")
 def test_published_tokens_open() -> None:
     cipher = Cipher(Keyring(SPEC_KEY))
     for vector in VECTORS["verify"]:
         assert cipher.open(f"{key_id_of(SPEC_KEY)}:{vector['token']}") == vector["src"].encode()
 
 
+@pytest.mark.asvs("11.3.3")
 @pytest.mark.parametrize("vector", VECTORS["refused"], ids=lambda v: v["desc"])
 def test_published_broken_tokens_are_refused(vector: dict[str, str]) -> None:
     with pytest.raises(SealError):
@@ -35,6 +37,7 @@ def test_what_rests_sealed_has_no_age(vector: dict[str, str | int]) -> None:
     assert Cipher(Keyring(SPEC_KEY)).open(f"{key_id_of(SPEC_KEY)}:{token}") == b""
 
 
+@pytest.mark.asvs("11.3.2")
 @pytest.mark.parametrize("value", ["", "hello", "ünï ☂", "x" * 100_000, b"", bytes(range(256))])
 def test_tokens_are_plain_fernet_in_both_directions(value: str | bytes) -> None:
     raw = value.encode() if isinstance(value, str) else value
@@ -74,6 +77,7 @@ def test_what_is_no_sealed_value_is_refused_and_not_echoed(text: str) -> None:
     assert "fake" not in caught.value.detail
 
 
+@pytest.mark.asvs("11.3.3")
 def test_damage_anywhere_is_noticed() -> None:
     cipher = Cipher(Keyring(NEW))
     sealed = cipher.seal("secret")

@@ -22,6 +22,7 @@ GIVEN = Secret("0123456789abcdef0123456789abcdef")
 OLDER = Secret("fedcba9876543210fedcba9876543210")
 
 
+@pytest.mark.asvs("13.3.2")
 def test_without_a_secret_a_private_key_file_is_made_once(tmp_path: Path) -> None:
     path = tmp_path / "new" / "bennu.key"
     source = choose_key_source(None, (), path, SystemEntropy())

@@ -70,6 +70,7 @@ def test_every_marked_column_is_rotated_and_planted_here() -> None:
     assert {str(table) for table in SEALED_TABLES} >= {"users", "credentials", "secret_values"}
 
 
+@pytest.mark.asvs("14.2.4")
 async def test_each_sealed_column_holds_nothing_readable(database: Database) -> None:
     await database.write(lambda c: plant(c, BEFORE.seal, 2))
     stored = await database.read(sealed_texts)
@@ -84,6 +85,7 @@ async def test_each_sealed_column_holds_nothing_readable(database: Database) -> 
 # --- one run -------------------------------------------------------------------------------
 
 
+@pytest.mark.asvs("11.2.2")
 async def test_a_rotation_reseals_all_and_keeps_every_value(database: Database) -> None:
     await seal_under_old(database, 7)
     told: list[tuple[int, int]] = []

@@ -22,6 +22,7 @@ def test_library_gives_the_published_answers(vector: dict[str, Any]) -> None:
     assert kdf.derive(vector["password"].encode()).hex() == vector["derived_hex"]
 
 
+@pytest.mark.asvs("11.4.4")
 @pytest.mark.parametrize("vector", VECTORS["fernet_key"], ids=lambda v: v["secret"][:8])
 def test_derived_key_is_the_known_one(vector: dict[str, str]) -> None:
     assert derive_fernet_key(Secret(vector["secret"])).decode() == vector["key"]
@@ -32,6 +33,7 @@ def test_good_secrets_are_accepted(text: str) -> None:
     assert secret_problems(text) == ()
 
 
+@pytest.mark.asvs("13.2.3")
 @pytest.mark.parametrize("vector", VECTORS["refused"], ids=lambda v: repr(v["secret"][-6:]))
 def test_bad_secrets_are_refused_without_being_shown(vector: dict[str, Any]) -> None:
     problems = secret_problems(vector["secret"])

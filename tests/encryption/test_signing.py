@@ -16,6 +16,7 @@ SIGNATURE = bytes.fromhex(
 )
 
 
+@pytest.mark.asvs("11.6.1")
 def test_known_answer() -> None:
     assert sign_message(SEED, MESSAGE) == SIGNATURE
     assert is_signed_by(public_key_pem(SEED), MESSAGE, SIGNATURE)

@@ -197,6 +197,7 @@ def planted_secrets() -> list[str]:
     ]
 
 
+@pytest.mark.asvs("13.3.1")
 async def test_no_secret_can_be_found_in_the_files_of_the_database(
     database: Database,
     vault: Vault,

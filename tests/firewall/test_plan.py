@@ -51,6 +51,7 @@ def test_metrics_are_a_listener_where_they_are_on() -> None:
     assert (metrics.what, metrics.port, metrics.is_loopback) == ("metrics", 9191, True)
 
 
+@pytest.mark.asvs("13.1.1")
 def test_everything_that_is_configured_is_called() -> None:
     found = called(
         PHOENIX_SQL_DATABASE_URL="postgresql://u:p@db.corp.test:5433/x",

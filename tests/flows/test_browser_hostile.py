@@ -165,6 +165,7 @@ class Visitor:
         self.visit(*traces)
 
 
+@pytest.mark.asvs("1.2.1", "1.3.4", "3.2.2")
 @pytest.mark.timeout(600)
 def test_no_text_runs_and_every_page_renders(browser: Browser, server: StartedServer) -> None:
     assert len(set(HOSTILE)) == 60

@@ -69,6 +69,7 @@ def findings(page: Page) -> list[str]:
     return found
 
 
+@pytest.mark.asvs("14.2.3")
 @pytest.mark.timeout(600)
 def test_pages_are_quiet_and_accessible(browser: Browser, world: SiteWorld) -> None:
     found: dict[str, list[str]] = {}

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import httpx
+import pytest
 
 from peers.pki import Pki
 from started import ADMIN_EMAIL, StartedServer, free_port
@@ -65,6 +66,7 @@ def span(span_id: str) -> dict[str, object]:
     }
 
 
+@pytest.mark.asvs("13.4.5")
 def test_without_the_switch_there_is_no_port(tmp_path: Path) -> None:
     port = free_port()
     with StartedServer(tmp_path, {"PHOENIX_PROMETHEUS_PORT": str(port)}):

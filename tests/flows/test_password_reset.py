@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import httpx
+import pytest
 
 from peers.mail import PASSWORD as MAIL_PASSWORD
 from peers.mail import USER as MAIL_USER
@@ -127,6 +128,7 @@ def test_a_new_account_is_welcomed(tmp_path: Path, mail_server: MailPeer, pki: P
         assert FIRST_PASSWORD not in arrived.text
 
 
+@pytest.mark.asvs("16.3.4")
 def test_a_certificate_that_is_not_trusted_gets_no_mail(
     tmp_path: Path, mail_server: MailPeer, pki: Pki
 ) -> None:

@@ -83,6 +83,7 @@ def test_a_database_in_memory_works(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.db"))
 
 
+@pytest.mark.asvs("6.3.2")
 def test_a_random_first_password_is_printed_once(tmp_path: Path) -> None:
     server = StartedServer(tmp_path, {"PHOENIX_DEFAULT_ADMIN_INITIAL_PASSWORD": ""})
     with server:
@@ -93,6 +94,7 @@ def test_a_random_first_password_is_printed_once(tmp_path: Path) -> None:
         assert server.log().count("Password  ") == 1
 
 
+@pytest.mark.asvs("16.2.4")
 def test_structured_logs_are_json_from_the_first_line_on(tmp_path: Path) -> None:
     """What they hold is in tests/spec/test_11_audit.py."""
     env = {"PHOENIX_LOGGING_MODE": "structured", "PHOENIX_DEFAULT_ADMIN_INITIAL_PASSWORD": ""}
@@ -118,6 +120,7 @@ def test_a_refused_start_is_a_line_of_structured_logs(tmp_path: Path) -> None:
     assert "PHOENIX_PORT" in last["why"]
 
 
+@pytest.mark.asvs("16.2.3")
 @pytest.mark.parametrize("mode", ["default", "structured"])
 def test_everything_goes_to_standard_output(tmp_path: Path, mode: str) -> None:
     errors = tmp_path / "errors.txt"

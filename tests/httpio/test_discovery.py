@@ -51,6 +51,7 @@ async def test_the_version_is_the_one_that_clients_know() -> None:
     assert answer.headers["x-phoenix-server-version"] == "20.26.1"
 
 
+@pytest.mark.asvs("13.4.5")
 async def test_the_interface_is_for_those_who_signed_in() -> None:
     assert (await ask("/openapi.json")).status_code == 401
     document = (await ask("/openapi.json", EVERYBODY)).json()

@@ -139,6 +139,7 @@ async def test_a_fixed_word_goes_before_a_name() -> None:
     assert (await ask(routes, NOBODY, "/v1/users/api_keys")).text == "/v1/users/api_keys"
 
 
+@pytest.mark.asvs("2.3.1")
 async def test_a_session_with_a_first_password_may_only_change_it() -> None:
     principal = Principal(
         PrincipalKind.USER, permissions=frozenset(Permission), must_change_password=True

@@ -89,6 +89,7 @@ async def test_each_request_has_an_id_of_its_own_that_answer_and_line_share(
     assert len(seen[0]) == 16
 
 
+@pytest.mark.asvs("16.2.1")
 async def test_the_line_says_who_asked_what_and_how_it_went(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -124,6 +125,7 @@ async def test_probes_leave_no_lines(path: str, caplog: pytest.LogCaptureFixture
     assert lines(caplog, "http.request") == []
 
 
+@pytest.mark.asvs("13.4.2", "16.3.4", "16.5.1")
 async def test_a_defect_is_a_500_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
     async def broken(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001 - ASGI's shape
         raise KeyError("what the caller must not read")

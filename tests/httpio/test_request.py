@@ -92,6 +92,7 @@ async def test_an_announced_length_is_refused_before_anything_is_read() -> None:
     assert read == []
 
 
+@pytest.mark.asvs("2.2.1", "15.3.5")
 @pytest.mark.parametrize(
     ("body", "loc", "kind"),
     [
@@ -140,6 +141,7 @@ async def test_a_good_body_is_decoded_and_nul_only_where_it_is_allowed() -> None
     assert small.status_code == 413
 
 
+@pytest.mark.asvs("1.5.2")
 @given(st.binary())
 def test_no_bytes_break_the_decoder(body: bytes) -> None:
     with suppress(MalformedError, SchemaError):
@@ -165,6 +167,7 @@ def values_of(query: str) -> dict[str, object]:
     return dict(query_values(Request(scope), DECLARED))
 
 
+@pytest.mark.asvs("15.3.5")
 def test_values_have_the_declared_kinds() -> None:
     got = values_of(
         "needed=1&text=x&choice=b&count=9&share=0.5&flag=TRUE&many=1&many=2"
@@ -183,6 +186,7 @@ def test_values_have_the_declared_kinds() -> None:
     }
 
 
+@pytest.mark.asvs("15.3.7")
 def test_what_is_absent_is_none_and_a_repeated_one_counts_last() -> None:
     got = values_of("needed=1&text=a&text=b&unknown=1")
     assert (got["text"], got["count"], got["many"]) == ("b", None, ())
@@ -202,6 +206,7 @@ def test_times_without_a_zone_are_utc(text: str, moment: datetime) -> None:
     assert values_of(f"needed=1&at={text}")["at"] == moment
 
 
+@pytest.mark.asvs("2.2.1")
 @pytest.mark.parametrize(
     ("query", "name", "said"),
     [

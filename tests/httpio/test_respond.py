@@ -74,6 +74,7 @@ def test_an_error_of_no_kind_is_a_defect() -> None:
     assert status_of(AppError("x")) == 500
 
 
+@pytest.mark.asvs("16.5.1")
 def test_the_detail_is_not_for_the_caller() -> None:
     answer = error_answer(UnauthenticatedError("Invalid token", detail="hidden detail"))
     assert b"hidden detail" not in bytes(answer.body) + repr(answer.headers).encode()

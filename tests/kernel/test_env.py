@@ -85,6 +85,7 @@ def test_json_is_read_or_refused() -> None:
         assert len(env.problems) == 1
 
 
+@pytest.mark.asvs("13.3.1")
 def test_a_secret_comes_from_its_variable_or_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     path.write_text(" hunter2 \n")

@@ -86,6 +86,7 @@ def test_a_reference_to_an_unusable_line_is_reported_at_that_line_only() -> None
     assert "B" not in EnvFile("A = $(x)\nB = ${A}", "f", {}).values
 
 
+@pytest.mark.asvs("1.2.5")
 @pytest.mark.parametrize("value", ["$( openssl rand -base64 32 )", '"$(x)"', "a$(b)c", "`x`"])
 def test_a_command_is_never_run_and_points_to_init(value: str) -> None:
     assert problems(f"\nA = {value}") == [("A", COMMAND_NOT_RUN, "f:2")]

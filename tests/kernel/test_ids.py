@@ -65,6 +65,7 @@ def test_equality_is_that_of_bytes() -> None:
     assert equal_in_constant_time(b"", b"")
 
 
+@pytest.mark.asvs("7.2.3")
 def test_the_systems_generator_gives_as_much_as_was_asked_for_and_never_the_same() -> None:
     entropy = SystemEntropy()
     drawn = [entropy.bytes(16) for _ in range(1_000)]

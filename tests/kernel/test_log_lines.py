@@ -17,6 +17,7 @@ def record(message: str, **fields: object) -> logging.LogRecord:
     return made
 
 
+@pytest.mark.asvs("16.2.2")
 def test_a_json_line_holds_the_fields() -> None:
     line = json.loads(JsonLines().format(record("auth.sign_in.failed", actor="VXNlcjox", count=2)))
     assert line["message"] == "auth.sign_in.failed"
@@ -31,6 +32,7 @@ def test_a_readable_line_names_the_event_and_its_fields() -> None:
     assert line.endswith('INFO    user.created target=x reason="two words"')
 
 
+@pytest.mark.asvs("1.1.2", "16.4.1")
 @given(st.text())
 def test_nothing_sent_makes_a_second_line(text: str) -> None:
     for formatter in (JsonLines(), ReadableLines()):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bennu.kernel.log_text import json_on_one_line, storable
 
 
+@pytest.mark.asvs("1.2.3")
 @given(st.dictionaries(st.text(), st.text()))
 def test_json_stays_the_same_and_one_line(fields: dict[str, str]) -> None:
     line = json_on_one_line(msgspec.json.encode(fields).decode())
@@ -32,6 +33,7 @@ def test_a_database_can_hold_what_is_left() -> None:
     assert storable("abcdef", 3) == "abc"
 
 
+@pytest.mark.asvs("1.3.3")
 @given(st.text(st.characters(codec=None)), st.integers(0, 50))
 def test_it_is_bounded_and_can_be_encoded(text: str, most: int) -> None:
     kept = storable(text, most)

@@ -34,6 +34,7 @@ def test_it_is_revealed_on_demand_only() -> None:
         assert VALUE not in text
 
 
+@pytest.mark.asvs("16.2.5")
 def test_logs_and_tracebacks_do_not_show_it() -> None:
     record = logging.makeLogRecord(
         {"name": "x", "levelname": "INFO", "msg": "%s", "args": (SECRET,)}

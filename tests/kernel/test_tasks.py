@@ -47,6 +47,7 @@ async def test_work_is_repeated_with_its_pauses() -> None:
     assert not tasks.failures
 
 
+@pytest.mark.asvs("16.3.4")
 async def test_a_failure_is_logged_counted_and_not_the_end(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -22,6 +22,7 @@ async def test_without_a_token_it_is_open() -> None:
     assert answer.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.asvs("13.4.5")
 @pytest.mark.parametrize(
     ("headers", "status"),
     [

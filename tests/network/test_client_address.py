@@ -35,6 +35,7 @@ SPOOFED = (
 )
 
 
+@pytest.mark.asvs("4.1.3", "15.3.4")
 @pytest.mark.parametrize("header", SPOOFED, ids=lambda header: header[0])
 @pytest.mark.parametrize("trusted", [(), TRUSTED], ids=["no proxies", "others trusted"])
 def test_a_spoofed_header_changes_nothing(
@@ -43,6 +44,7 @@ def test_a_spoofed_header_changes_nothing(
     assert seen("192.0.2.1", header, trusted=trusted) == ("192.0.2.1", "http")
 
 
+@pytest.mark.asvs("4.1.3")
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [

@@ -26,6 +26,7 @@ async def test_a_listed_origin_may_read_with_credentials() -> None:
     assert answer.headers["vary"] == "Origin"
 
 
+@pytest.mark.asvs("3.4.2")
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "http://app.example.com", APP + ":8443", "null", ""]
 )
@@ -63,6 +64,7 @@ async def test_only_names_of_headers_are_echoed() -> None:
     assert (await ask(layer(APP), "OPTIONS", headers=headers)).status_code == 400
 
 
+@pytest.mark.asvs("3.4.2")
 async def test_any_origin_never_comes_with_credentials() -> None:
     for method, headers in (("GET", [("origin", "https://any.example")]), ("OPTIONS", PREFLIGHT)):
         answer = await ask(layer("*"), method, headers=headers)

@@ -49,6 +49,7 @@ class Guarded:
         return (await ask(self.guard, method, path, headers)).status_code == 200
 
 
+@pytest.mark.asvs("3.5.2")
 @pytest.mark.parametrize(
     ("method", "path", "headers", "passes"),
     [

@@ -123,6 +123,7 @@ def test_the_operator_decides_what_else_is_called(
     assert "10.0.0.5" not in refusal.value.public
 
 
+@pytest.mark.asvs("13.2.4", "13.2.5")
 def test_without_external_resources_only_what_is_listed_is_called() -> None:
     settings = NetworkSettings(
         egress_allowed_hosts=("*.example.com", "192.0.2.0/24"), allow_external_resources=False

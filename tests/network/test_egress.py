@@ -37,6 +37,7 @@ def trusting(pki: Pki) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(pki.authority.cert))
 
 
+@pytest.mark.asvs("1.3.6", "12.3.1", "12.3.3")
 @pytest.mark.parametrize(
     "url",
     [
@@ -77,6 +78,7 @@ async def test_a_form_is_sent_and_the_answer_comes_back() -> None:
     assert seen.headers["accept-encoding"] == "identity"
 
 
+@pytest.mark.asvs("1.3.6", "13.2.5")
 @pytest.mark.parametrize(
     "host",
     [
@@ -97,6 +99,7 @@ async def test_what_only_this_machine_reaches_is_not_called(host: str) -> None:
     assert peer.seen == []
 
 
+@pytest.mark.asvs("12.3.2")
 async def test_the_connection_goes_to_what_was_resolved_and_the_name_is_what_is_proved(
     pki: Pki,
 ) -> None:
@@ -165,6 +168,7 @@ async def test_redirects_stay_on_the_same_origin() -> None:
             await egress.send(Outbound(f"{peer.url}/a", "POST", {}))
 
 
+@pytest.mark.asvs("15.3.2")
 @pytest.mark.parametrize(
     "location",
     [

@@ -1,5 +1,7 @@
 """What every answer tells a browser."""
 
+import pytest
+
 from bennu.httpio.frame import FrameOptions, RequestFrame
 from bennu.network.headers import PAGE_POLICY, answer_headers
 from fakes.asgi import Behind, ask
@@ -12,6 +14,7 @@ def framed(*, is_https: bool = False, headers: dict[str, str] | None = None) -> 
     return RequestFrame(Behind(headers), FrozenClock(), RepeatableEntropy(), options)
 
 
+@pytest.mark.asvs("3.2.1", "3.4.3")
 async def test_the_interface_may_load_nothing() -> None:
     headers = (await ask(framed())).headers
     assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
@@ -24,6 +27,7 @@ async def test_the_interface_may_load_nothing() -> None:
     assert "camera=()" in headers["permissions-policy"]
 
 
+@pytest.mark.asvs("3.4.3")
 async def test_pages_may_load_what_is_ours_and_nothing_inline() -> None:
     answer = await ask(framed(headers={"content-type": "text/html; charset=utf-8"}))
     policy = answer.headers["content-security-policy"]
@@ -38,6 +42,7 @@ async def test_an_answer_may_bring_its_own() -> None:
     assert answer.headers.get_list("cache-control") == ["public, max-age=60"]
 
 
+@pytest.mark.asvs("3.4.1")
 async def test_hsts_is_for_those_who_come_by_tls() -> None:
     name = "strict-transport-security"
     assert name not in (await ask(framed())).headers

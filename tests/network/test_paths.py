@@ -5,6 +5,7 @@ import pytest
 from bennu.network.paths import PathSet, first_part, is_literal, may_meet, path_pattern, same_shape
 
 
+@pytest.mark.asvs("1.2.9")
 @pytest.mark.parametrize(
     ("pattern", "path", "matches"),
     [

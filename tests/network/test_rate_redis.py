@@ -48,6 +48,7 @@ async def test_two_processes_let_five_pass_together(redis_url: str) -> None:
         assert await one.take(FIVE, address) == 1
 
 
+@pytest.mark.asvs("16.5.2")
 async def test_without_redis_it_counts_alone_and_says_so_once(
     redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -85,6 +86,7 @@ async def test_a_wrong_password_is_redis_away(redis_server: RedisServer) -> None
         assert counters.is_away
 
 
+@pytest.mark.asvs("12.3.4")
 @pytest.mark.parametrize("missing", ["with_authority", "with_client"])
 async def test_both_ends_prove_themselves_over_tls(redis_server: RedisServer, missing: str) -> None:
     url = redis_server.tls_address(**{missing: False})

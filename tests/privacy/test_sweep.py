@@ -42,6 +42,7 @@ async def swept_names(kept: Retained) -> list[str]:
     return [json.loads(row["personal"])["target_name"] for row in records]
 
 
+@pytest.mark.asvs("14.2.4")
 async def test_the_default_policy_deletes_by_age_and_records_it(kept: Retained) -> None:
     old = [kept.aged(n, 91 + n, session_id="old") for n in range(1, 41)]
     await kept.stored.add("p", *old, kept.aged(50, 89, session_id="new"), kept.aged(51, 0))

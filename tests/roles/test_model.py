@@ -22,6 +22,7 @@ def test_a_good_name_is_kept(name: str) -> None:
     assert clean_role_name(f" {name} ") == name
 
 
+@pytest.mark.asvs("1.3.3")
 @pytest.mark.parametrize(
     "name",
     [

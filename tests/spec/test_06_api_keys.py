@@ -45,6 +45,7 @@ def new_user(name: str, role: str, **more: Any) -> dict[str, Any]:
     return {**base, "auth_method": "LOCAL", "password": FIRST_PASSWORD, **more}
 
 
+@pytest.mark.asvs("6.2.3", "6.4.1")
 def test_the_first_password_is_good_only_for_changing_it(tmp_path: Any) -> None:
     with StartedServer(tmp_path) as fresh:
         session = fresh.sign_in()

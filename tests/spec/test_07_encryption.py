@@ -219,6 +219,7 @@ def test_a_plain_fernet_token_made_elsewhere_opens_in_the_server(
         assert server.client(key).get("/v1/projects").status_code == status
 
 
+@pytest.mark.asvs("11.4.4")
 def test_the_parameters_are_told(server: StartedServer) -> None:
     kdf = command(server, "secret", "status")["kdf"]
     assert kdf == {"name": kdf["name"], "iterations": 600_000, "salt": "bennu:encryption:v1"}

@@ -189,6 +189,7 @@ def test_mutual_tls_with_every_form_of_a_key(
         assert curl(pki, server) == "000"
 
 
+@pytest.mark.asvs("12.2.1")
 @pytest.mark.parametrize("name", ["HTTP", "GRPC"])
 def test_each_port_can_speak_tls_alone(tmp_path: Path, pki: Pki, name: str) -> None:
     env = settings_of(pki, pki.server)
@@ -225,6 +226,7 @@ def mutual(
         yield server
 
 
+@pytest.mark.asvs("12.1.3")
 @pytest.mark.parametrize("who", ["missing", "foreign", "expired", "of a server"])
 def test_a_client_certificate_is_refused_on_both_ports(
     mutual: StartedServer, pki: Pki, clients: Clients, who: str
@@ -243,6 +245,7 @@ def test_a_client_certificate_is_refused_on_both_ports(
     assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
+@pytest.mark.asvs("12.1.1")
 @pytest.mark.parametrize("port", ["port", "grpc_port"])
 @pytest.mark.parametrize(
     "options", [("-tls1_1", "-cipher", "DEFAULT:@SECLEVEL=0"), ("-tls1_2", "-cipher", "AES128-SHA")]

@@ -142,6 +142,7 @@ def test_the_table_is_large_enough() -> None:
     assert len(set(ROWS)) == len(ROWS)
 
 
+@pytest.mark.asvs("3.5.1", "3.5.2")
 @pytest.mark.parametrize("row", ROWS, ids=" ".join)
 def test_who_may_make_a_browser_change_something(
     row: tuple[str, ...], without_lists: Lists, with_spec_lists: Lists
@@ -173,6 +174,7 @@ def test_who_may_make_a_browser_change_something(
     assert "www-authenticate" not in got.headers
 
 
+@pytest.mark.asvs("16.3.3")
 def test_a_cross_origin_request_with_a_cookie_is_recorded(without_lists: Lists) -> None:
     server = without_lists.server
     headers = {"cookie": without_lists.cookies, "origin": "https://evil.example"}
@@ -208,6 +210,7 @@ def sign_in(server: StartedServer, **headers: str) -> httpx.Response:
     return send("POST", f"{server.base_url}/auth/login", json={}, headers=headers)
 
 
+@pytest.mark.asvs("2.4.1", "15.3.4")
 def test_signing_in_is_limited_and_nothing_else_eats_its_budget(tmp_path: Path) -> None:
     """Spec 214: five a minute per IP; also as gRPC and refresh go on."""
     with StartedServer(tmp_path, LIMITS_ON) as server:
@@ -235,6 +238,7 @@ def test_signing_in_is_limited_and_nothing_else_eats_its_budget(tmp_path: Path) 
         assert record["address"] == "127.0.0.1"
 
 
+@pytest.mark.asvs("2.3.2")
 def test_three_mails_an_hour_may_be_asked_for(tmp_path: Path, plain_mail_server: MailPeer) -> None:
     """Spec 214: the fourth is refused with the time to wait, whatever address is named."""
     env = {
@@ -317,6 +321,7 @@ def test_two_processes_share_their_counts_over_redis(
         assert "rate_limit.storage.away" in one.log() + other.log()
 
 
+@pytest.mark.asvs("2.4.1")
 def test_limits_per_endpoint_hold_for_http_and_grpc_together(tmp_path: Path) -> None:
     """Spec 216."""
     rules = "POST /v1/traces = 3/minute per key; GET /v1/* = 2/minute per ip"
@@ -416,6 +421,7 @@ def test_limits_switched_off_are_warned_of_at_every_start(tmp_path: Path) -> Non
 # --- headers and hosts ---------------------------------------------------------------------
 
 
+@pytest.mark.asvs("3.2.1", "3.4.4", "3.4.5", "3.4.6", "14.2.2", "14.3.2")
 def test_every_route_carries_the_headers(without_lists: Lists, routes: Routes) -> None:
     """With a credential, with a session and with none; pages and files included."""
     server = without_lists.server

@@ -54,6 +54,7 @@ def test_the_page_about_the_audit_trail(server: StartedServer) -> None:
     assert '"auth.password.changed"' in told
 
 
+@pytest.mark.asvs("11.1.1")
 def test_the_page_about_rotating_secrets(server: StartedServer) -> None:
     session, key = server.admin(), server.api_key()
     first_secret = server.env["PHOENIX_SECRET"]

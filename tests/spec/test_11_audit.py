@@ -292,6 +292,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         yield Story(server)
 
 
+@pytest.mark.asvs("16.3.1")
 @pytest.mark.parametrize(
     "expected", EXPECTED, ids=lambda e: f"{e.event}-{e.target_kind}-{e.reason}"
 )
@@ -300,6 +301,7 @@ def test_what_people_do_is_recorded(story: Story, expected: Expected) -> None:
     assert any(expected.fits(record) for record in of_the_event), of_the_event
 
 
+@pytest.mark.asvs("16.3.2")
 def test_every_event_is_caused_by_a_test(story: Story) -> None:
     """Here, or where its feature is tested; what no file records yet is still to come."""
     seen = {record["event"] for record in story.records}
@@ -316,6 +318,7 @@ def _texts(folder: Path, but: Path) -> list[str]:
     return [path.read_text() for path in folder.rglob("*.py") if path != but]
 
 
+@pytest.mark.asvs("16.3.2")
 def test_a_burst_of_bad_credentials_is_one_record_at_first(story: Story) -> None:
     reasons = [record["reason"] for record in story.records if record["event"] == E.DENIED]
     assert reasons.count("unknown credential") == 1
@@ -330,6 +333,7 @@ def test_the_trail_of_the_story_verifies(story: Story) -> None:
     assert verified(story.server)["records"] >= len(story.records)
 
 
+@pytest.mark.asvs("16.2.1", "16.2.2")
 def test_each_record_says_who_whence_and_with_what(story: Story) -> None:
     admin = next(r for r in story.records if r["event"] == E.PROJECT_CREATED)
     assert admin["user_agent"] == AGENT
@@ -344,6 +348,7 @@ def test_each_record_says_who_whence_and_with_what(story: Story) -> None:
     assert all(time.endswith("+00:00") for time in times)
 
 
+@pytest.mark.asvs("16.2.5")
 def test_no_secret_is_in_trail_or_log(story: Story) -> None:
     told = json.dumps(story.records) + story.server.log()
     for secret in (
@@ -390,6 +395,7 @@ def verified(server: StartedServer) -> Any:
 # --- lines of the log ----------------------------------------------------------------------
 
 
+@pytest.mark.asvs("14.2.4")
 def test_each_record_is_a_line_of_the_log_with_ids_and_without_names(story: Story) -> None:
     lines = {r["sequence"]: r for r in story.server.log_records() if "outcome" in r}
     for record in story.records:
@@ -404,6 +410,7 @@ def test_each_record_is_a_line_of_the_log_with_ids_and_without_names(story: Stor
         assert not [line for line in log if name in line]
 
 
+@pytest.mark.asvs("16.2.4")
 def test_everything_is_json_start_and_access_lines_included(story: Story) -> None:
     records = story.server.log_records()
     messages = [record["message"] for record in records]

@@ -14,6 +14,7 @@ from started import StartedServer
 FORGED = "x@example.com\r\n2026-01-01T00:00:00.000+00:00 INFO    auth.sign_in.succeeded\u2028more"
 
 
+@pytest.mark.asvs("16.4.1")
 @pytest.mark.parametrize("mode", ["default", "structured"])
 def test_grep_finds_what_concerns_authentication_and_nobody_forges_it(
     tmp_path: Path, mode: str

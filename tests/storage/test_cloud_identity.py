@@ -83,6 +83,7 @@ def session(connection: Connection) -> tuple[int, bool]:
     return pid, is_encrypted
 
 
+@pytest.mark.asvs("13.2.1")
 @pytest.mark.usefixtures("aws")
 async def test_every_connection_has_a_token_of_its_own_over_tls(
     iam_settings: StorageSettings, service: TokenService, clock: FrozenClock

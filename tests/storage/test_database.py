@@ -47,6 +47,7 @@ async def test_a_write_returns_and_is_seen_by_every_kind_of_read(database: Datab
     assert await database.read(names, tiny=True) == {"a"}
 
 
+@pytest.mark.asvs("2.3.3")
 async def test_an_exception_rolls_back_and_passes_through(database: Database) -> None:
     def work(connection: Connection) -> None:
         connection.execute(insert(meta).values(name="lost", value="v"))

@@ -72,6 +72,7 @@ async def test_goes_without_tls_where_the_server_wants_that(
     assert not await encrypted(postgres_server, sslmode=mode, user=PLAIN_USER)
 
 
+@pytest.mark.asvs("12.3.1")
 @pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
 async def test_never_falls_back_to_no_encryption(
     postgres_server: PostgresServer, pki: Pki, mode: str
@@ -91,6 +92,7 @@ async def test_disable_is_refused_where_the_server_wants_tls(
     assert OWNER_PASSWORD not in caught.value.detail
 
 
+@pytest.mark.asvs("12.3.2")
 @pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
 async def test_the_authority_is_checked(
     postgres_server: PostgresServer, pki: Pki, mode: str
@@ -110,6 +112,7 @@ async def test_only_verify_full_checks_the_name(postgres_server: PostgresServer,
     assert NAMELESS_HOST in caught.value.detail
 
 
+@pytest.mark.asvs("12.3.4")
 async def test_the_authorities_of_the_system_do_not_know_ours(
     postgres_server: PostgresServer,
 ) -> None:
@@ -133,6 +136,7 @@ async def test_a_revoked_server_is_refused(postgres_server: PostgresServer, pki:
     assert "revoked" in caught.value.detail
 
 
+@pytest.mark.asvs("13.2.1")
 @pytest.mark.parametrize("mode", ["prefer", "verify-full"])
 async def test_signs_in_by_client_certificate(
     postgres_server: PostgresServer, pki: Pki, mode: str

@@ -110,6 +110,7 @@ def test_a_token_of_the_cloud_travels_encrypted_and_without_a_password() -> None
     ]
 
 
+@pytest.mark.asvs("13.2.3")
 @pytest.mark.parametrize("missing", ["PHOENIX_POSTGRES_USER", "PHOENIX_POSTGRES_PASSWORD"])
 def test_a_server_needs_user_and_password(missing: str) -> None:
     assert names_of_problems({k: v for k, v in SERVER.items() if k != missing}) == [missing]

@@ -175,6 +175,7 @@ async def test_layout_and_durability(lite: Database) -> None:
     }
 
 
+@pytest.mark.asvs("13.3.2")
 async def test_nobody_else_can_read_the_files(
     lite: Database, sqlite_settings: StorageSettings
 ) -> None:

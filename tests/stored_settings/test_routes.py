@@ -133,6 +133,7 @@ async def test_provider_round_trip(client: httpx.AsyncClient) -> None:
     assert (await client.delete(path + "/my_idp")).status_code == 404
 
 
+@pytest.mark.asvs("8.2.3", "15.3.1")
 async def test_secrets_answer_with_names_only(client: httpx.AsyncClient) -> None:
     body = {
         "secrets": [
@@ -150,6 +151,7 @@ async def test_secrets_answer_with_names_only(client: httpx.AsyncClient) -> None
     assert (await client.get("/v1/secrets")).status_code == 405
 
 
+@pytest.mark.asvs("2.2.2")
 @pytest.mark.parametrize(
     ("path", "body", "where"),
     [
@@ -193,6 +195,7 @@ async def test_what_is_no_body_is_refused(client: httpx.AsyncClient, content: by
         assert (await client.put(path, content=content)).status_code in {400, 422}
 
 
+@pytest.mark.asvs("13.3.2")
 async def test_permissions(client: httpx.AsyncClient, door: As) -> None:
     calls = [
         ("GET", "/v1/settings/smtp", Permission.SETTINGS_MANAGE),

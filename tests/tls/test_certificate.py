@@ -84,6 +84,7 @@ def test_what_is_no_key_is_refused(pem: bytes, why: str) -> None:
         read_private_key(pem, "")
 
 
+@pytest.mark.asvs("11.6.1")
 def test_a_key_that_few_clients_know_is_refused(tmp_path: Path) -> None:
     subprocess.run(
         ["openssl", "genpkey", "-algorithm", "ed25519", "-out", "k.pem"], cwd=tmp_path, check=True
@@ -164,6 +165,7 @@ def test_what_is_no_subject_is_refused(text: str) -> None:
         subject_keys(text)
 
 
+@pytest.mark.asvs("11.6.1")
 @pytest.mark.parametrize("use_ec", [False, True])
 def test_a_certificate_that_signs_itself(tmp_path: Path, *, use_ec: bool) -> None:
     hosts = ["phoenix.local", "*.phoenix.local", "127.0.0.1", "::1"]

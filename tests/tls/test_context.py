@@ -41,6 +41,7 @@ def context_of(
     return server_context(pair.cert, pair.key, KEY_PASSWORD, ca, version)
 
 
+@pytest.mark.asvs("12.1.1")
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 def test_the_oldest_version_is_the_setting(pki: Pki, version: str) -> None:
     client = client_context(pki)
@@ -56,6 +57,7 @@ def test_the_oldest_version_is_the_setting(pki: Pki, version: str) -> None:
     assert shake_hands(server, client_context(pki)).version() == "TLSv1.3"
 
 
+@pytest.mark.asvs("11.3.1", "12.1.2")
 @pytest.mark.parametrize("cipher", ["AES128-SHA256", "ECDHE+AESCCM", "ECDHE-ECDSA-AES128-SHA256"])
 def test_a_weak_cipher_is_refused(pki: Pki, cipher: str) -> None:
     client = client_context(pki)
@@ -65,6 +67,7 @@ def test_a_weak_cipher_is_refused(pki: Pki, cipher: str) -> None:
         shake_hands(context_of(pki), client)
 
 
+@pytest.mark.asvs("12.1.3")
 def test_a_client_certificate_is_required_and_checked(pki: Pki) -> None:
     server = context_of(pki, ca=pki.authority.cert)
     done = shake_hands(server, client_context(pki, pki.client))

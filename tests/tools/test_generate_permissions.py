@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent.parent
 TOOL = ROOT / "tools" / "generate_permissions.py"
 
 
+@pytest.mark.asvs("8.1.1")
 def test_the_page_is_current() -> None:
     answer = subprocess.run(
         [sys.executable, str(TOOL), "--check"], capture_output=True, text=True, check=False

@@ -63,6 +63,7 @@ async def test_an_account_that_signs_in_elsewhere_has_no_password(accounts: Acco
     assert (made.password_hash, made.password_needs_reset) == (None, False)
 
 
+@pytest.mark.asvs("2.2.1", "2.2.2")
 @pytest.mark.parametrize(
     ("new", "field"),
     [
@@ -94,6 +95,7 @@ async def test_name_and_address_are_taken_once(accounts: Accounts, new: NewUser,
         await accounts.users.create_user(OPERATOR, new)
 
 
+@pytest.mark.asvs("2.3.4")
 async def test_one_of_two_that_want_the_same_name_at_once_is_refused(accounts: Accounts) -> None:
     made = await asyncio.gather(
         *(accounts.users.create_user(OPERATOR, ADA) for _ in range(4)), return_exceptions=True
@@ -144,6 +146,7 @@ async def test_a_password_from_an_admin_must_be_changed_and_keys_stay(accounts: 
         await accounts.users.change_user(OPERATOR, id_of(ada), UserChange(password=NEW))
 
 
+@pytest.mark.asvs("7.4.2")
 async def test_a_deactivated_account_is_closed_with_its_keys_until_it_is_opened(
     accounts: Accounts,
 ) -> None:
@@ -165,6 +168,7 @@ async def test_what_changes_nothing_ends_nothing_and_leaves_no_record(accounts: 
     assert await accounts.events() == []
 
 
+@pytest.mark.asvs("7.5.1", "8.2.3")
 async def test_nobody_changes_their_own_role_activity_or_password_this_way(
     accounts: Accounts,
 ) -> None:
@@ -227,6 +231,7 @@ async def test_the_last_admin_stays(accounts: Accounts, change: UserChange | Non
     assert await accounts.read_user(last) == last
 
 
+@pytest.mark.asvs("2.3.4")
 async def test_two_admins_who_demote_each_other_at_once_leave_one(accounts: Accounts) -> None:
     first, second = await accounts.add_user("a", ADMIN), await accounts.add_user("b", ADMIN)
     await asyncio.gather(
@@ -243,6 +248,7 @@ async def test_two_admins_who_demote_each_other_at_once_leave_one(accounts: Acco
 # --- one's own account ---------------------------------------------------------------------
 
 
+@pytest.mark.asvs("6.2.2", "6.2.3", "7.5.1")
 async def test_a_new_password_of_ones_own_needs_the_old_one_and_ends_all_sessions(
     accounts: Accounts,
 ) -> None:
@@ -278,6 +284,7 @@ async def test_ones_own_new_password_keeps_the_rules(accounts: Accounts, passwor
         await accounts.users.change_own_account(caller, PASSWORD, UserChange(password=password))
 
 
+@pytest.mark.asvs("8.2.3")
 async def test_a_key_changes_nothing_of_its_owner(accounts: Accounts) -> None:
     caller = await accounts.sign_in(await accounts.add_user(password=PASSWORD))
     key = await accounts.caller((await accounts.keys.create_user_key(caller, NewApiKey("k"))).text)
@@ -298,6 +305,7 @@ async def test_of_two_changes_of_a_password_at_once_one_wins(accounts: Accounts)
 # --- deleting and finding ------------------------------------------------------------------
 
 
+@pytest.mark.asvs("7.4.2")
 async def test_a_deleted_account_is_gone_with_sessions_and_keys(accounts: Accounts) -> None:
     ada = await accounts.add_user(password=PASSWORD)
     token = (await accounts.open(ada)).access

@@ -62,6 +62,7 @@ def test_a_bad_address_is_refused_with_its_field(text: str) -> None:
     assert text == "" or text not in str(refused.value)
 
 
+@pytest.mark.asvs("1.3.3")
 @pytest.mark.parametrize("text", ["", " ", "a\nb", "a\0", "\u202eada", "a" * 257])
 def test_a_bad_name_is_refused_with_its_field(text: str) -> None:
     with pytest.raises(SchemaError) as refused:
@@ -90,6 +91,7 @@ def test_anything_is_cleaned_or_refused_and_never_breaks(
 _WORD = st.text(string.ascii_letters + string.digits + "äß._+-", min_size=1, max_size=20)
 
 
+@pytest.mark.asvs("1.3.11")
 @given(_WORD, _WORD, st.sampled_from('@<>()[],;:\\" \t\r\n\0\x7f'), st.integers(0, 60))
 def test_a_sign_that_means_something_to_a_mail_server_is_never_in_an_address(
     local: str, domain: str, sign: str, place: int

@@ -15,6 +15,7 @@ def new_passwords(accounts: Accounts) -> NewPasswords:
     return NewPasswords(accounts.clock, CIPHER, accounts.passwords)
 
 
+@pytest.mark.asvs("7.4.3")
 async def test_a_new_password_is_kept_and_ends_all_sessions(
     accounts: Accounts, new_passwords: NewPasswords
 ) -> None:

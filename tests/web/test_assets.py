@@ -49,6 +49,7 @@ async def test_it_is_sent_compressed_to_those_who_can() -> None:
     assert b"--accent" in gzip.decompress(body)
 
 
+@pytest.mark.asvs("13.4.3")
 @pytest.mark.parametrize("name", ["", "..", "../pages.py", "%2e%2e/pages.py", "bennu.css.map"])
 def test_nothing_else_is_served(name: str) -> None:
     with pytest.raises(NotFoundError):
@@ -61,6 +62,7 @@ def test_the_first_visit_is_small() -> None:
     assert total < 100_000
 
 
+@pytest.mark.asvs("14.2.3")
 def test_nothing_is_loaded_from_another_host() -> None:
     for name in ("bennu.css", "bennu.js"):
         content = ASSETS.find(name).content

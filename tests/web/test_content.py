@@ -29,6 +29,7 @@ def test_markdown_is_rendered() -> None:
     assert '<a href="https://example.com">' in str(content.rendered)
 
 
+@pytest.mark.asvs("1.2.2", "1.3.1", "1.3.4")
 @pytest.mark.parametrize(
     "text",
     [

@@ -117,6 +117,7 @@ def test_rotating_shows_the_successor(server: StartedServer) -> None:
     assert server.client(key).get("/v1/projects").status_code == 401
 
 
+@pytest.mark.asvs("3.5.1")
 def test_a_form_of_another_session_is_refused(server: StartedServer) -> None:
     client = signed_in_browser(server)
     answer = client.post(PAGE, data={"name": "x", "csrf_token": "wrong"})
@@ -130,6 +131,7 @@ def test_strangers_are_led_to_the_way_in_and_keys_are_refused(server: StartedSer
     assert server.client(key).get(PAGE).status_code == 403
 
 
+@pytest.mark.asvs("1.2.1")
 def test_names_are_text_and_nothing_else(server: StartedServer) -> None:
     client = signed_in_browser(server)
     name = '"><script>alert(1)</script>{{7*7}}'

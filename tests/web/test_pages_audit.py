@@ -65,6 +65,7 @@ def test_the_chain_is_verified_on_demand(server: StartedServer) -> None:
     assert "The chain is as it was written" in server.admin().get(f"{PAGE}?verify=1").text
 
 
+@pytest.mark.asvs("1.1.2")
 def test_what_strangers_sent_is_text(server: StartedServer) -> None:
     page = server.admin().get(f"{PAGE}?event=auth.sign_in.failed").text
     assert "<script>alert" not in page

@@ -108,6 +108,7 @@ def test_a_mistake_in_a_filter_stands_beside_it(client: httpx.Client) -> None:
     assert 'id="wrong-slower_than"' in page.text
 
 
+@pytest.mark.asvs("1.3.7")
 def test_nothing_sent_is_executed(client: httpx.Client) -> None:
     address = project_address(client)
     for page in (client.get(address), client.get(f"{address}?tab=spans")):

@@ -22,6 +22,7 @@ async def make(client: httpx.AsyncClient, path: str = "/v1/user/api_keys", **dat
     return answer.json()["data"]
 
 
+@pytest.mark.asvs("15.3.1")
 async def test_a_key_is_shown_once_and_listed_without_itself(accounts: Accounts) -> None:
     async with await session_client(accounts) as client:
         plain = await make(client)

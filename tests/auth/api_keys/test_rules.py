@@ -62,6 +62,7 @@ def test_a_key_lives_as_long_as_asked_and_allowed(
     assert clean_expiry(wanted, NOW, longest) == expected
 
 
+@pytest.mark.asvs("2.3.2")
 @pytest.mark.parametrize("wanted", [NOW, NOW - DAY, NOW + 30 * DAY + timedelta(microseconds=1)])
 def test_a_lifetime_in_the_past_or_beyond_the_limit_is_refused(wanted: datetime) -> None:
     with pytest.raises(SchemaError) as refused:
@@ -93,6 +94,7 @@ def test_permissions_are_a_part_of_the_roles() -> None:
         clean_permissions(["users:read"], ALL, member, is_restricted=False)
 
 
+@pytest.mark.asvs("2.2.3")
 @pytest.mark.parametrize("name", ["projects:create", "users:manage", "audit:read"])
 def test_a_key_of_some_projects_has_no_permission_beyond_projects(name: str) -> None:
     assert clean_permissions([name], ALL, None, is_restricted=False) is not None

@@ -22,6 +22,7 @@ from bennu.auth.ldap.filters import (
 AD = "(&(objectClass=user)(sAMAccountName=%s))"
 
 
+@pytest.mark.asvs("1.2.6")
 @pytest.mark.parametrize(
     ("typed", "escaped"),
     [
@@ -39,6 +40,7 @@ def test_special_characters_are_escaped(typed: str, escaped: str | None) -> None
     assert escape_value(typed) == expected
 
 
+@pytest.mark.asvs("1.3.8")
 @given(st.text())
 def test_no_name_leaves_its_place(name: str) -> None:
     filled = fill_filter("(&(a=b)(uid=%s))", name)

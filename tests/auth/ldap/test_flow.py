@@ -126,6 +126,7 @@ async def test_five_wrong_passwords_make_this_address_wait(signs_in: SignsIn) ->
     assert await signs_in.sign_in("alice", "alicepw")
 
 
+@pytest.mark.asvs("16.5.2")
 async def test_a_directory_that_is_away_is_said_so_and_counts_nothing(
     accounts: Accounts, slapd: SlapdServer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -236,6 +236,7 @@ def hostile_names(count: int) -> list[str]:
     return list(found)
 
 
+@pytest.mark.asvs("1.2.6")
 async def test_no_hostile_name_finds_anybody_else(slapd: SlapdServer) -> None:
     with asked(slapd.env(USER_SEARCH_BASE_DNS=SUFFIX, ATTR_EMAIL="null")) as directory:
         for name in hostile_names(200):

@@ -48,6 +48,7 @@ def test_both_modes_reach_the_server(slapd: SlapdServer, mode: str) -> None:
     assert ("IP Address", "127.0.0.1") in shown["subjectAltName"]  # type: ignore[operator]
 
 
+@pytest.mark.asvs("12.3.2")
 def test_an_authority_that_did_not_sign(slapd: SlapdServer, pki: Pki) -> None:
     env = slapd.env(TLS_CA_CERT_FILE=str(pki.foreign.cert))
     fault = fault_of(ldap_settings(env))
@@ -55,6 +56,7 @@ def test_an_authority_that_did_not_sign(slapd: SlapdServer, pki: Pki) -> None:
     assert connect(ldap_settings({**env, "PHOENIX_LDAP_TLS_VERIFY": "false"})) == {}
 
 
+@pytest.mark.asvs("12.3.4")
 def test_the_authorities_of_the_system_do_not_help(slapd: SlapdServer) -> None:
     env = slapd.env()
     del env["PHOENIX_LDAP_TLS_CA_CERT_FILE"]
@@ -134,6 +136,7 @@ def test_replaced_files_are_read_again(slapd: SlapdServer, pki: Pki, tmp_path: P
     assert contexts.current() is not first
 
 
+@pytest.mark.asvs("12.3.1")
 @pytest.mark.parametrize(
     ("answer", "word"),
     [

@@ -61,6 +61,7 @@ async def test_something_missing_is_said_so(
         await sign_in(accounts, email, password)
 
 
+@pytest.mark.asvs("16.3.1")
 async def test_every_failure_reads_alike_and_only_the_trail_knows(accounts: Accounts) -> None:
     await accounts.add_user("ada", password=PASSWORD)
     await accounts.add_user("idle", password=PASSWORD, active=False)
@@ -133,6 +134,7 @@ async def test_an_unknown_user_costs_the_same_work(accounts: Accounts) -> None:
     assert median(seconds[False]) > median(seconds[True]) / 2
 
 
+@pytest.mark.asvs("11.2.2")
 async def test_an_imported_hash_is_accepted_and_renewed(accounts: Accounts) -> None:
     salt = bytes(range(32))
     digest = hashlib.pbkdf2_hmac("sha256", PASSWORD.reveal().encode(), salt, 10_000)

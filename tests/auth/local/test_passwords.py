@@ -24,10 +24,12 @@ def passwords() -> Passwords:
     return Passwords(AuthSettings(), COMMON)
 
 
+@pytest.mark.asvs("6.2.4")
 def test_the_list_of_common_passwords_is_long_enough() -> None:
     assert len(COMMON) >= 10_000
 
 
+@pytest.mark.asvs("6.2.4")
 @pytest.mark.parametrize(
     "text",
     [
@@ -49,6 +51,7 @@ def test_weak_passwords_are_refused(passwords: Passwords, text: str) -> None:
     assert text not in str(refused.value)
 
 
+@pytest.mark.asvs("6.2.5")
 @pytest.mark.parametrize("text", ["correct horse battery", "ünï-cödé-pässwörd", "3jkX9-qwLm2-zzTp"])
 def test_good_passwords_are_taken_without_composition_rules(
     passwords: Passwords, text: str
@@ -63,6 +66,7 @@ def test_the_strong_policy_asks_for_every_kind() -> None:
     strict.check_new(Secret("Correct horse 7 battery!"))
 
 
+@pytest.mark.asvs("6.2.8", "11.4.2")
 @pytest.mark.anyio
 async def test_a_hash_matches_its_password_only(passwords: Passwords) -> None:
     known = await passwords.hash(Secret("correct horse battery"))
@@ -102,12 +106,14 @@ def test_any_text_is_taken_or_refused_by_the_rules_own_error(text: str) -> None:
     passwords.stop()
 
 
+@pytest.mark.asvs("11.4.2")
 async def test_a_hash_with_weaker_parameters_is_outdated(passwords: Passwords) -> None:
     older = PasswordHasher(1, 8192, 1).hash("correct horse battery")
     assert passwords.is_outdated(older)
     assert await passwords.matches(Secret("correct horse battery"), older)
 
 
+@pytest.mark.asvs("6.2.1")
 @pytest.mark.parametrize(("minimum", "text"), [(8, "kz4-qm9x"), (20, "kz4-qm9x-kz4-qm9x-!!")])
 def test_the_shortest_password_is_a_setting(minimum: int, text: str) -> None:
     passwords = Passwords(AuthSettings(password_min_length=minimum), COMMON)
@@ -131,6 +137,7 @@ def test_the_strong_policy_misses_any_one_kind(missing: str) -> None:
         strict.check_new(Secret(missing))
 
 
+@pytest.mark.asvs("6.2.12")
 @given(
     st.sampled_from(sorted(w for w in COMMON if len(w) > 5 and re.search("[a-z]", w))),
     st.sampled_from([str, str.upper, str.capitalize, str.title]),
@@ -157,6 +164,7 @@ async def test_text_that_cannot_be_written_down_is_no_password(
     assert not await passwords.matches(Secret(text), known)
 
 
+@pytest.mark.asvs("15.2.2")
 async def test_the_line_in_front_of_the_threads_is_bounded() -> None:
     passwords = Passwords(AuthSettings(), frozenset())
     known = PasswordHasher(1, 8, 1).hash("x")

@@ -44,6 +44,7 @@ async def refused(accounts: Accounts, token: str) -> bool:
     return True
 
 
+@pytest.mark.asvs("6.4.3", "7.4.3")
 async def test_a_link_sets_a_new_password_and_ends_all_sessions(accounts: Accounts) -> None:
     ada = await accounts.add_user(password=PASSWORD, must_change=True)
     token = (await accounts.open(ada)).access
@@ -65,6 +66,7 @@ async def test_a_link_sets_a_new_password_and_ends_all_sessions(accounts: Accoun
     ]
 
 
+@pytest.mark.asvs("2.3.1", "6.4.3")
 async def test_a_link_works_once(accounts: Accounts) -> None:
     await accounts.add_user(password=PASSWORD)
     token = await link_token(accounts)
@@ -79,6 +81,7 @@ async def test_only_the_newest_link_works(accounts: Accounts) -> None:
     await reset(accounts, newer)
 
 
+@pytest.mark.asvs("6.4.1")
 async def test_a_link_works_for_minutes(accounts: Accounts) -> None:
     await accounts.add_user(password=PASSWORD)
     token = await link_token(accounts)
@@ -126,6 +129,7 @@ async def test_an_account_without_a_password_gets_its_first_one(accounts: Accoun
     await accounts.local.sign_in_with_password(STRANGER, EMAIL, NEW)
 
 
+@pytest.mark.asvs("6.4.3")
 async def test_for_other_addresses_nothing_is_sent_and_nobody_is_told(accounts: Accounts) -> None:
     await accounts.add_user("idle", password=PASSWORD, active=False)
     await accounts.add_user("system", "SYSTEM")

@@ -13,6 +13,7 @@ from fakes.accounts import PASSWORD, STRANGER, Accounts
 BODY = {"email": "ada@example.com", "password": PASSWORD.reveal()}
 
 
+@pytest.mark.asvs("3.3.4")
 async def test_a_sign_in_answers_with_cookies_and_nothing_else(accounts: Accounts) -> None:
     await accounts.add_user(password=PASSWORD)
     async with accounts.client() as client:

@@ -181,6 +181,7 @@ def test_what_is_signed_stays() -> None:
         merged_claims({"sub": "s"}, {"a": 2})
 
 
+@pytest.mark.asvs("1.2.2")
 @pytest.mark.parametrize("picture", ["http://a.example/p", "javascript:x", "x" * 3000, 7, None])
 def test_only_an_https_picture_is_kept(picture: object) -> None:
     assert identity({"picture": picture}).picture is None

@@ -84,6 +84,7 @@ def key_file(folder: Path, kind: str) -> Path:
     return folder / f"{kind}.pem"
 
 
+@pytest.mark.asvs("9.2.4")
 @pytest.mark.parametrize(
     ("kind", "offered", "algorithm"),
     [

@@ -51,6 +51,7 @@ async def test_somebody_signs_in_and_lands_where_they_wanted(
     assert success["after"] == {"method": "oauth2", "provider": "corp", "role": "VIEWER"}
 
 
+@pytest.mark.asvs("10.5.2")
 async def test_the_second_time_it_is_the_same_account(
     quick_world: ProviderWorld, provider: HostileProvider
 ) -> None:
@@ -91,6 +92,7 @@ async def test_an_answer_without_state_or_code_is_no_answer(
             assert answer.json()["detail"][0]["loc"] == ["query", name]
 
 
+@pytest.mark.asvs("10.1.2", "10.2.1")
 async def test_the_state_of_another_sign_in_is_refused(
     quick_world: ProviderWorld, provider: HostileProvider
 ) -> None:
@@ -119,6 +121,7 @@ async def test_a_cookie_under_the_name_of_another_state_is_refused(
         assert error_of(await quick_world.finish(browser, first)) == "invalid_state"
 
 
+@pytest.mark.asvs("2.3.1", "10.5.1")
 async def test_a_state_works_once(world: ProviderWorld, provider: HostileProvider) -> None:
     async with world.browser() as browser:
         answer = provider.authorize(await world.begin(browser))
@@ -140,6 +143,7 @@ async def test_a_state_ends_after_a_quarter_of_an_hour(
     assert await quick_world.last_refusal() == "expired_state"
 
 
+@pytest.mark.asvs("10.1.2")
 async def test_the_callback_in_another_browser_is_refused(
     quick_world: ProviderWorld, provider: HostileProvider
 ) -> None:
@@ -172,6 +176,7 @@ async def two(quick_accounts: Accounts, provider: HostileProvider, clock: Frozen
         yield world, evil
 
 
+@pytest.mark.asvs("10.2.2")
 async def test_the_answer_of_one_provider_is_not_taken_for_another(
     two: tuple[ProviderWorld, HostileProvider], provider: HostileProvider
 ) -> None:
@@ -186,6 +191,7 @@ async def test_the_answer_of_one_provider_is_not_taken_for_another(
         assert await world.last_refusal() == "other_provider"
 
 
+@pytest.mark.asvs("10.2.2")
 async def test_a_mix_up_is_noticed_by_the_issuer_of_the_answer(
     two: tuple[ProviderWorld, HostileProvider], provider: HostileProvider
 ) -> None:
@@ -202,6 +208,7 @@ async def test_a_mix_up_is_noticed_by_the_issuer_of_the_answer(
     assert evil.count("/token") == 0
 
 
+@pytest.mark.asvs("10.2.1")
 async def test_the_code_of_another_client_is_refused(
     two: tuple[ProviderWorld, HostileProvider], provider: HostileProvider
 ) -> None:
@@ -220,6 +227,7 @@ SHARED = public_pem_as_secret(RSA_KEY)
 OWN_KEYS = [RSA_KEY.as_dict(private=False)]
 
 
+@pytest.mark.asvs("6.8.2", "9.1.1", "9.2.3", "10.5.1", "10.5.4")
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -274,6 +282,7 @@ async def test_a_token_that_is_not_as_it_must_be_is_refused(
     assert await quick_world.last_refusal() == reason
 
 
+@pytest.mark.asvs("9.1.2")
 async def test_the_public_key_is_no_secret_where_the_provider_lists_no_hs256(
     quick_world: ProviderWorld, provider: HostileProvider
 ) -> None:
@@ -285,6 +294,7 @@ async def test_the_public_key_is_no_secret_where_the_provider_lists_no_hs256(
     assert await quick_world.last_refusal() == "wrong_algorithm"
 
 
+@pytest.mark.asvs("9.1.3")
 async def test_a_key_that_the_token_brings_along_is_not_looked_at(
     quick_world: ProviderWorld, provider: HostileProvider
 ) -> None:
@@ -468,6 +478,7 @@ async def test_a_provider_that_answers_with_something_else_signs_nobody_in(
     }
 
 
+@pytest.mark.asvs("16.5.2")
 async def test_a_provider_that_is_down_is_an_error_page(
     quick_accounts: Accounts, clock: FrozenClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -490,6 +501,7 @@ async def test_an_unknown_provider_is_an_error_page(quick_world: ProviderWorld) 
     assert await quick_world.last_refusal() == "unknown_provider"
 
 
+@pytest.mark.asvs("3.7.2")
 @pytest.mark.parametrize(
     "place",
     [

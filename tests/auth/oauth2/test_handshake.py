@@ -35,6 +35,7 @@ def begun(handshakes: Handshakes, settings: object = SETTINGS) -> Handshake:
     return handshakes.begin(settings, METADATA, callback, "/x")  # type: ignore[arg-type]
 
 
+@pytest.mark.asvs("10.2.1")
 def test_the_challenge_of_the_rfc() -> None:
     verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
     assert code_challenge(verifier) == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
@@ -44,6 +45,7 @@ def test_parameters_join_an_address_that_has_some() -> None:
     assert with_query("https://a.example/x?y=1", {"z": "2 3"}) == "https://a.example/x?y=1&z=2+3"
 
 
+@pytest.mark.asvs("10.1.2")
 async def test_what_is_asked_of_the_provider(handshakes: Handshakes) -> None:
     handshake = begun(handshakes)
     address = authorization_address(handshake, SETTINGS, METADATA)

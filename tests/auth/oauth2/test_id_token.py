@@ -58,11 +58,13 @@ def logout_token(header: dict[str, Any] | None = None, **claims: Any) -> str:
     return signed(kept, RSA_KEY, {"alg": "RS256", "typ": "logout+jwt", **(header or {})})
 
 
+@pytest.mark.asvs("9.2.1")
 @pytest.mark.parametrize("seconds", [-59, 0, 59 + 60])
 def test_clocks_may_differ_by_a_minute(seconds: int) -> None:
     assert verified_claims(id_token(), PUBLIC, expected(now_seconds=NOW + seconds))["sub"] == "s"
 
 
+@pytest.mark.asvs("9.2.1")
 @pytest.mark.parametrize("seconds", [-61, 121])
 def test_and_by_no_more(seconds: int) -> None:
     with pytest.raises(TokenRefusedError):
@@ -151,6 +153,7 @@ def test_a_logout_token_says_whose_session_ends(
     assert (found.token_id, found.subject, found.session_id) == order
 
 
+@pytest.mark.asvs("10.5.5")
 @pytest.mark.parametrize(
     ("header", "claims", "reason"),
     [
@@ -182,6 +185,7 @@ def test_a_logout_token_that_is_not_as_it_must_be_is_refused(
         verified_logout(logout_token(header, **claims), PUBLIC, expected())
 
 
+@pytest.mark.asvs("9.2.2")
 def test_an_id_token_is_no_logout_token_and_the_other_way_round() -> None:
     with pytest.raises(TokenRefusedError):
         verified_logout(id_token({"typ": "JWT"}), PUBLIC, expected())

@@ -83,6 +83,7 @@ async def test_a_token_too_long_for_an_address_is_left_out(
     assert len(answer.headers["location"]) < 1000
 
 
+@pytest.mark.asvs("7.6.2")
 async def test_after_signing_out_nobody_is_signed_in_again_at_once(
     quick_accounts: Accounts, provider: HostileProvider
 ) -> None:
@@ -97,6 +98,7 @@ async def test_after_signing_out_nobody_is_signed_in_again_at_once(
 # --- from there ----------------------------------------------------------------------------
 
 
+@pytest.mark.asvs("7.6.1")
 async def test_the_provider_ends_one_session_at_once(
     world: ProviderWorld, provider: HostileProvider
 ) -> None:
@@ -114,6 +116,7 @@ async def test_the_provider_ends_one_session_at_once(
     assert ended["after"]["provider"] == "corp"
 
 
+@pytest.mark.asvs("7.6.1")
 async def test_or_every_session_of_a_person(
     quick_world: ProviderWorld, provider: HostileProvider
 ) -> None:
@@ -158,6 +161,7 @@ async def test_an_order_signed_by_somebody_else_ends_nothing(
     assert await is_in(browser)
 
 
+@pytest.mark.asvs("10.5.5")
 async def test_an_order_works_once(world: ProviderWorld, provider: HostileProvider) -> None:
     token = provider.logout_token()
     assert (await order(world, token)).status_code == 200

@@ -51,6 +51,7 @@ def test_the_issuer_is_the_one_of_the_address(issuer: str, config_url: str) -> N
     assert read_metadata(document(issuer=issuer), config_url).issuer == issuer
 
 
+@pytest.mark.asvs("10.5.3")
 @pytest.mark.parametrize(
     ("issuer", "config_url"),
     [
@@ -102,6 +103,7 @@ def test_what_is_no_document_is_refused(body: bytes) -> None:
         read_metadata(body, CONFIG)
 
 
+@pytest.mark.asvs("9.1.2")
 @pytest.mark.parametrize(
     ("listed", "accepted"),
     [

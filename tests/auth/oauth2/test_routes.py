@@ -83,6 +83,7 @@ async def test_a_strange_provider_does_no_harm(quick_world: ProviderWorld, name:
             assert all("\r" not in value for value in answer.headers.values())
 
 
+@pytest.mark.asvs("3.3.3")
 async def test_with_the_host_prefix_the_cookie_carries_it(
     quick_world: ProviderWorld, provider: HostileProvider
 ) -> None:

@@ -40,6 +40,7 @@ async def stored(accounts: Accounts) -> SessionRow:
     return row
 
 
+@pytest.mark.asvs("7.3.1")
 async def test_a_session_in_use_lives_on_and_an_idle_one_ends(brief: Accounts) -> None:
     token = (await brief.open(await brief.add_user())).access
     for _ in range(5):
@@ -50,6 +51,7 @@ async def test_a_session_in_use_lives_on_and_an_idle_one_ends(brief: Accounts) -
     assert not await use(brief, token)
 
 
+@pytest.mark.asvs("7.3.2")
 async def test_the_absolute_limit_holds_however_busy_it_is(brief: Accounts) -> None:
     token = (await brief.open(await brief.add_user())).access
     for _ in range(30):

@@ -19,6 +19,7 @@ def set_cookies(settings: AuthSettings) -> list[str]:
     return [v.decode() for n, v in answer.raw_headers if n == b"set-cookie"]
 
 
+@pytest.mark.asvs("3.3.1", "3.3.2", "3.3.4")
 @pytest.mark.parametrize(
     ("settings", "prefix", "attributes"),
     [

@@ -76,6 +76,7 @@ async def parts(database: Database, clock: FrozenClock) -> Parts:
     return made
 
 
+@pytest.mark.asvs("7.2.2")
 async def test_a_session_lives_on_by_refreshes(parts: Parts) -> None:
     pair = await parts.open()
     assert await parts.works(pair.access)
@@ -85,6 +86,7 @@ async def test_a_session_lives_on_by_refreshes(parts: Parts) -> None:
     assert not await parts.works(pair.access)
 
 
+@pytest.mark.asvs("7.4.1")
 async def test_an_access_token_ends_on_time_also_from_the_cache(parts: Parts) -> None:
     pair = await parts.open()
     parts.clock.advance(timedelta(minutes=9, seconds=59))
@@ -117,6 +119,7 @@ async def test_a_late_second_use_ends_the_family_and_is_recorded(parts: Parts) -
     assert events == ["auth.session.refreshed_twice"]
 
 
+@pytest.mark.asvs("7.3.2", "7.6.1")
 async def test_a_session_ends_at_its_absolute_limit(parts: Parts) -> None:
     pair = await parts.open()
     for _ in range(5):
@@ -128,6 +131,7 @@ async def test_a_session_ends_at_its_absolute_limit(parts: Parts) -> None:
         await parts.refresh(pair.refresh)
 
 
+@pytest.mark.asvs("7.3.1")
 async def test_an_idle_session_ends(parts: Parts) -> None:
     pair = await parts.open()
     parts.clock.advance(timedelta(days=7))

@@ -54,6 +54,7 @@ async def test_one_session_is_ended_at_once(accounts: Accounts) -> None:
     assert await accounts.events() == [EventName.SESSION_ENDED] * 2
 
 
+@pytest.mark.asvs("8.2.2")
 async def test_the_session_of_somebody_else_is_not_there(accounts: Accounts) -> None:
     caller = await accounts.sign_in(await accounts.add_user())
     token = (await accounts.open(await accounts.add_user("bob"))).access
@@ -89,6 +90,7 @@ async def test_a_key_has_no_sessions(accounts: Accounts) -> None:
         await accounts.overview.end_own_session(key, session_id(caller))
 
 
+@pytest.mark.asvs("7.4.5")
 async def test_an_admin_ends_the_sessions_of_a_user_and_keys_stay(accounts: Accounts) -> None:
     ada = await accounts.add_user()
     token = (await accounts.open(ada)).access

@@ -61,6 +61,7 @@ async def test_an_expired_refresh_says_so(accounts: Accounts) -> None:
     assert (answer.status_code, answer.text) == (401, "Expired refresh token")
 
 
+@pytest.mark.asvs("7.4.1")
 @pytest.mark.parametrize("kept", [ACCESS, REFRESH])
 async def test_signing_out_works_with_either_cookie(accounts: Accounts, kept: str) -> None:
     pair = await accounts.open(await accounts.add_user())
@@ -85,6 +86,7 @@ async def test_signing_out_without_a_session_changes_nothing(accounts: Accounts)
     assert await accounts.events() == []
 
 
+@pytest.mark.asvs("3.5.3")
 @pytest.mark.parametrize(
     ("site", "status"),
     [("same-origin", 302), ("none", 302), ("same-site", 403), ("cross-site", 403), ("", 403)],
@@ -144,6 +146,7 @@ async def test_a_link_leads_where_people_sign_in(accounts: Accounts) -> None:
     assert (answer.status_code, answer.headers["location"]) == (302, "/root/logout")
 
 
+@pytest.mark.asvs("3.3.3")
 async def test_with_the_host_prefix_only_cookies_of_that_name_count(
     database: Database, clock: FrozenClock
 ) -> None:

@@ -106,6 +106,7 @@ MALFORMED: tuple[tuple[str, int], ...] = (
 )
 
 
+@pytest.mark.asvs("1.3.2")
 @pytest.mark.parametrize(
     ("written", "character"), MALFORMED, ids=[written[:30] for written, _ in MALFORMED]
 )

@@ -2,6 +2,7 @@
 
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, select
@@ -326,6 +327,7 @@ def test_any_text(written: str, scope: Scope) -> None:
     run(f"attributes['{written}'] == 1", scope)
 
 
+@pytest.mark.asvs("1.2.4")
 @given(st.sampled_from(WORDS), st.sampled_from(("==", "!=", "<", "in")))
 def test_texts_are_never_sql(word: str, sign: str) -> None:
     for written in (

@@ -202,6 +202,7 @@ async def hold_one(
     return gate, task
 
 
+@pytest.mark.asvs("15.2.2")
 @pytest.mark.parametrize("traces_settings", [TracesSettings(max_queue_bytes=1_000)])
 async def test_full_in_bytes(buffer: IngestBuffer, database: Database) -> None:
     gate, first = await hold_one(buffer, byte_count=900)
@@ -280,6 +281,7 @@ def restricted(*rows: int) -> Caller:
     )
 
 
+@pytest.mark.asvs("8.4.1")
 async def test_a_restricted_key_writes_to_its_projects_only(
     buffer: IngestBuffer, database: Database
 ) -> None:

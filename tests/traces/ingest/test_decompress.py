@@ -79,6 +79,7 @@ def test_other_encodings_are_refused(encoding: str) -> None:
         decompress_body(BODY, encoding, LIMIT_BYTES)
 
 
+@pytest.mark.asvs("15.2.2")
 @pytest.mark.parametrize(("encoding", "bomb"), BOMBS)
 def test_bombs_stop_at_the_limit(encoding: str, bomb: bytes) -> None:
     with pytest.raises(TooLargeError, match="larger than"):

@@ -130,6 +130,7 @@ async def test_who_may(exporter: Exporter, database: Database) -> None:
     assert await stored_names(database) == ["span 1", "span 2"]
 
 
+@pytest.mark.asvs("16.5.1")
 async def test_a_defect_tells_nothing(exporter: Exporter, caplog: pytest.LogCaptureFixture) -> None:
     exporter.fault = KeyError("what nobody should read")
     error = await exporter.refused(export_request(1))

@@ -271,6 +271,7 @@ def _value_of_depth(depth: int) -> bytes:
     return value
 
 
+@pytest.mark.asvs("1.5.2")
 @given(st.binary(max_size=300))
 def test_any_bytes_are_decoded_or_refused(body: bytes) -> None:
     try:

@@ -189,6 +189,7 @@ async def test_a_full_queue(client: httpx.AsyncClient, door: Any) -> None:
     assert await names(client) == ["span 1"]
 
 
+@pytest.mark.asvs("2.4.1")
 @pytest.mark.parametrize("traces_settings", [TracesSettings(max_queue_bytes=100)])
 async def test_a_full_queue_refuses_before_the_body_is_read(
     client: httpx.AsyncClient, door: Any

@@ -186,6 +186,7 @@ async def test_delete_within_a_time(
     assert await stored.count(audit_events) == 3
 
 
+@pytest.mark.asvs("2.2.3")
 @pytest.mark.parametrize(
     "query",
     [
