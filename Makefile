@@ -6,7 +6,7 @@ ENV_FILE := bennu.env
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test serve check test-unit test bench soak coverage docs docs-site requirements
+.PHONY: help setup setup-test serve check test-unit test bench soak coverage docs docs-site requirements release audit-dependencies
 
 help: ## print the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -27,13 +27,17 @@ $(VENV)/.sslyze: requirements/sslyze.txt
 	bash tools/install_apart.sh $(PYTHON) $(VENV)/sslyze requirements/sslyze.txt
 	touch $@
 
+$(VENV)/.release: requirements/release.txt
+	bash tools/install_apart.sh $(PYTHON) $(VENV)/release requirements/release.txt
+	touch $@
+
 $(VENV)/.wheels: $(VENV)/.runtime requirements/sdk.txt
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/sdk.txt -d $(VENV)/wheels
 	touch $@
 
 setup: $(VENV)/.runtime ## make .venv with the server; needs no Debian package
 
-setup-test: $(VENV)/.development $(VENV)/.sslyze $(VENV)/.wheels tests/node/node_modules/.made ## add what the tests need, Debian packages included
+setup-test: $(VENV)/.development $(VENV)/.sslyze $(VENV)/.release $(VENV)/.wheels tests/node/node_modules/.made ## add what the tests need, Debian packages included
 	bash tools/install_debian_packages.sh
 	bash tools/install_ldap.sh $(BIN)/python
 
@@ -75,6 +79,13 @@ docs-site: $(VENV)/.development ## make the documents into a site in .work/site;
 
 screenshots: setup-test ## pictures of every page into .work/screenshots (DOCS=1: those of the documents too)
 	$(BIN)/python tools/take_screenshots.py $(if $(DOCS),--documents)
+
+audit-dependencies: $(VENV)/.release ## ask for known vulnerabilities of what is locked (status 3: no service)
+	$(BIN)/python tools/audit_dependencies.py
+
+release: $(VENV)/.development $(VENV)/.release ## wheels, source archives, SBOM and checksums into dist/, then the audit
+	$(BIN)/python -m tools.release $(RELEASE)
+	$(BIN)/python tools/audit_dependencies.py || test $$? -eq 3
 
 requirements: $(VENV)/.development ## lock the dependencies again, with hashes (UPGRADE=--upgrade: newest)
 	bash tools/lock_requirements.sh $(BIN) $(UPGRADE)

@@ -7,8 +7,14 @@ bin=$1
 compile=("$bin/uv" pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-strip-extras ${2:-})
 "${compile[@]}" --extra postgres --extra redis --extra aws pyproject.toml -o requirements/runtime.txt
 "${compile[@]}" -c requirements/runtime.txt requirements/development.in -o requirements/development.txt
+# What the container image holds besides python-ldap: all extras that come as wheels.
+"${compile[@]}" --extra postgres --extra redis --extra aws --extra azure -c requirements/runtime.txt -c requirements/development.txt pyproject.toml -o requirements/image.txt
+# What builds our own wheel and that of python-ldap, in the image and in a release.
+printf 'hatchling\nsetuptools\nwheel\n' | "${compile[@]}" -c requirements/development.txt - -o requirements/build.txt
 echo "python-ldap" | "${compile[@]}" - -o requirements/ldap.txt
 # Its pins conflict with ours, so it is installed apart.
 echo "sslyze" | "${compile[@]}" - -o requirements/sslyze.txt
+# The tools of a release, apart for the same reason: they bring a pip of their own.
+printf 'cyclonedx-bom\npip-audit\n' | "${compile[@]}" - -o requirements/release.txt
 # What users of the client have; tests install it into environments of their own.
 printf 'arize-phoenix-client\narize-phoenix-otel\n' | "${compile[@]}" -c requirements/runtime.txt -c requirements/development.txt - -o requirements/sdk.txt
