@@ -89,11 +89,12 @@ class AccountParts:
 def wire_accounts(of: AccountBasis) -> AccountParts:
     """Build the flows over accounts."""
     database, clock, auth, audit = of.database, of.database.clock, of.settings.auth, of.audit
-    users = Users(database, clock, of.cipher, audit, of.passwords)
-    maker = KeyMaker(of.entropy, of.cipher)
-    mails = AccountMails(of.outbox, clock, public_url_of(of.settings))
     boundary = AnswerBoundary(LOCAL_BOUNDARY_SECONDS, clock)
     guard = SignInGuard(of.lockout, boundary, "password")
+    own_guard = SignInGuard(of.lockout, boundary, "password_change")
+    users = Users(database, clock, of.cipher, audit, of.passwords, own_guard)
+    maker = KeyMaker(of.entropy, of.cipher)
+    mails = AccountMails(of.outbox, clock, public_url_of(of.settings))
     new_passwords = NewPasswords(clock, of.cipher, of.passwords)
     links = ResetLinks(clock, of.entropy, of.cipher, auth)
     return AccountParts(

@@ -80,13 +80,14 @@ class Accounts:
         self.uses = LastUses(database, clock)
         self.keys = ApiKeys(database, clock, maker, self.audit, settings, self.uses)
         self.rotation = KeyRotation(database, clock, maker, self.audit, settings)
-        self.users = Users(database, clock, CIPHER, self.audit, self.passwords)
-        self.activity = SessionActivity(database, clock, settings)
-        self.overview = SessionOverview(database, clock, self.audit, self.users, self.activity)
-        self.cookies = SessionCookies(settings)
         self.lockout = Lockout(database, clock, self.vault, self.audit, settings)
         boundary = AnswerBoundary(LOCAL_BOUNDARY_SECONDS, clock, self.pass_time)
         self.guard = SignInGuard(self.lockout, boundary, "password")
+        own_guard = SignInGuard(self.lockout, boundary, "password_change")
+        self.users = Users(database, clock, CIPHER, self.audit, self.passwords, own_guard)
+        self.activity = SessionActivity(database, clock, settings)
+        self.overview = SessionOverview(database, clock, self.audit, self.users, self.activity)
+        self.cookies = SessionCookies(settings)
         self.local = LocalSignIn(
             database, CIPHER, self.audit, self.passwords, self.sessions, self.guard
         )

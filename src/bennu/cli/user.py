@@ -14,11 +14,14 @@ import click
 
 from bennu.access import CONSOLE, Caller
 from bennu.audit.log import AuditLog
+from bennu.auth.answer_boundary import LOCAL_BOUNDARY_SECONDS, AnswerBoundary
 from bennu.auth.local.passwords import Passwords, common_passwords
+from bennu.auth.lockout import Lockout
 from bennu.auth.sessions.activity import SessionActivity
 from bennu.auth.sessions.overview import SessionOverview
 from bennu.auth.sessions.routes import session_json
 from bennu.auth.settings import AuthSettings
+from bennu.auth.sign_in_guard import SignInGuard
 from bennu.cli.context import env_file_option, json_option, load_settings, print_json
 from bennu.cli.database import opened_database, run_or_refuse
 from bennu.cli.vault import open_vault
@@ -197,7 +200,10 @@ async def _with_flows(settings: Settings, work: Callable[[_Flows], Awaitable[T]]
         audit = AuditLog(database, clock, SystemEntropy(), vault)
         await audit.start()
         passwords = Passwords(settings.auth, common_passwords())
-        users = Users(database, clock, vault.cipher, audit, passwords)
+        lockout = Lockout(database, clock, vault, audit, settings.auth)
+        boundary = AnswerBoundary(LOCAL_BOUNDARY_SECONDS, clock)
+        guard = SignInGuard(lockout, boundary, "password_change")
+        users = Users(database, clock, vault.cipher, audit, passwords, guard)
         activity = SessionActivity(database, clock, settings.auth)
         overview = SessionOverview(database, clock, audit, users, activity)
         try:

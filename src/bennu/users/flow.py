@@ -18,7 +18,6 @@ from bennu.kernel.errors import (
     DeniedError,
     FieldProblem,
     InvalidError,
-    MalformedError,
     NotFoundError,
     SchemaError,
 )
@@ -38,7 +37,8 @@ from bennu.users.model import (
     clean_email,
     clean_username,
 )
-from bennu.users.new_password import NewPasswords, require_local
+from bennu.users.new_password import NewPasswords
+from bennu.users.own_password import OwnPassword, PasswordGuard
 from bennu.users.store import (
     count_active_admins,
     delete_user_row,
@@ -53,7 +53,6 @@ from bennu.users.store import (
     update_user,
 )
 
-WRONG_CURRENT_PASSWORD: Final = "The current password is not right"  # noqa: S105 - a text
 LAST_ADMIN: Final = "The last admin cannot be removed, demoted or deactivated"
 
 
@@ -80,10 +79,12 @@ class Users:
         cipher: Cipher,
         audit: AuditLog,
         passwords: PasswordKeeper,
+        guard: PasswordGuard,
     ) -> None:
         self._database, self._clock, self._cipher = database, clock, cipher
         self._audit, self._passwords = audit, passwords
         self._new = NewPasswords(clock, cipher, passwords)
+        self._own = OwnPassword(database, audit, self._new, guard)
 
     # --- reading ---------------------------------------------------------------------------
 
@@ -267,6 +268,7 @@ class Users:
 
         Raises:
             MalformedError: the current password is missing or wrong.
+            TooManyError: it was guessed too often.
             SchemaError: the new one breaks a rule.
         """
         user_id = caller.principal.user_id
@@ -275,7 +277,8 @@ class Users:
         user = _found(await self._database.read(lambda c: find_user(c, user_id), tiny=True))
         hashed = None
         if change.password is not None:
-            hashed = await self._checked_own_password(user, current_password, change.password)
+            await self._own.prove(caller, user, current_password)
+            hashed = await self._new.hash_for(user, change.password)
 
         def work(connection: Connection) -> User:
             move_security_epoch(connection)
@@ -298,14 +301,6 @@ class Users:
             return changed
 
         return await self._database.write(work)
-
-    async def _checked_own_password(
-        self, user: User, current_password: Secret | None, password: Secret
-    ) -> str:
-        require_local(user)
-        if current_password is None or not await self._new.is_current(user, current_password):
-            raise MalformedError(WRONG_CURRENT_PASSWORD, detail="wrong current password")
-        return await self._new.hash_for(user, password)
 
     async def delete_user(self, caller: Caller, identifier: str) -> None:
         """Delete an account with its sessions and keys; traces and annotations stay.
