@@ -11,6 +11,7 @@ from bennu.access import BUILT_IN_ROLES, MEMBER, Caller, Permission
 from bennu.auth.api_keys.authority import key_id_of
 from bennu.auth.api_keys.flow import NewApiKey
 from bennu.auth.api_keys.making import MadeApiKey
+from bennu.auth.api_keys.rules import LATEST_EXPIRY
 from bennu.auth.api_keys.store import SYSTEM_KEYS, USER_KEYS
 from bennu.kernel.clock import to_microseconds
 from bennu.kernel.errors import ConflictError, DeniedError, InvalidError, NotFoundError
@@ -86,6 +87,15 @@ async def test_a_lifetime_begins_anew_within_the_limit(
             assert new.key.expires_at == to_microseconds(clock.now_utc() + lifetime)
         finally:
             made.passwords.stop()
+
+
+async def test_a_key_made_for_as_long_as_there_are_dates_is_rotated(accounts: Accounts) -> None:
+    session = await session_of(accounts)
+    wanted = NewApiKey("key", expires_at=LATEST_EXPIRY)
+    old = await accounts.keys.create_user_key(session, wanted)
+    accounts.clock.advance(HOUR)
+    new = await rotated(accounts, session, old)
+    assert new.key.expires_at == to_microseconds(LATEST_EXPIRY)
 
 
 async def _user(accounts: Accounts, session: Caller) -> Any:

@@ -41,6 +41,16 @@ async def test_a_key_is_shown_once_and_listed_without_itself(accounts: Accounts)
         ]
 
 
+async def test_an_end_beyond_all_dates_is_refused(accounts: Accounts) -> None:
+    async with await session_client(accounts) as client:
+        data = {"name": "key", "expires_at": "9999-12-31T23:59:59-10:00"}
+        answer = await client.post("/v1/user/api_keys", json={"data": data})
+        assert answer.status_code == 422
+        assert "expires_at" in answer.text
+        made = await make(client, expires_at="9999-12-31T23:59:59Z")
+        assert made["expires_at"] == "9999-12-31T23:59:59+00:00"
+
+
 async def test_a_key_is_revoked_by_its_id(accounts: Accounts) -> None:
     async with await session_client(accounts) as client:
         made = await make(client)

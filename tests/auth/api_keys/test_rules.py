@@ -1,7 +1,7 @@
 """What a new key may be."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -68,6 +68,17 @@ def test_a_lifetime_in_the_past_or_beyond_the_limit_is_refused(wanted: datetime)
     with pytest.raises(SchemaError) as refused:
         clean_expiry(wanted, NOW, 30 * DAY)
     assert refused.value.problems[0].loc == ("body", "data", "expires_at")
+
+
+def test_a_lifetime_ends_while_years_have_four_digits() -> None:
+    last = datetime.max.replace(tzinfo=UTC)
+    assert clean_expiry(last, NOW, None) == to_microseconds(last)
+    beyond = datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone(-timedelta(hours=10)))
+    with pytest.raises(SchemaError) as refused:
+        clean_expiry(beyond, NOW, None)
+    (problem,) = refused.value.problems
+    assert problem.loc == ("body", "data", "expires_at")
+    assert problem.msg == "Input should be at most 9999-12-31T23:59:59Z"
 
 
 @pytest.mark.parametrize("names", [[], ["traces:fly"], ["TRACES:READ"], ["traces:read", ""]])

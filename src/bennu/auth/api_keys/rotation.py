@@ -23,7 +23,7 @@ from bennu.auth.api_keys.authority import (
     target_of,
 )
 from bennu.auth.api_keys.making import KeyMaker, MadeApiKey
-from bennu.auth.api_keys.rules import clean_expiry, clean_role
+from bennu.auth.api_keys.rules import LATEST_EXPIRY, clean_expiry, clean_role
 from bennu.auth.api_keys.store import ApiKey, end_key_at, find_api_key
 from bennu.auth.settings import AuthSettings
 from bennu.kernel.clock import Clock, from_microseconds, to_microseconds
@@ -106,7 +106,7 @@ class KeyRotation:
         wanted = None
         if old.expires_at is not None:
             lifetime = from_microseconds(old.expires_at) - from_microseconds(old.created_at)
-            wanted = now + (lifetime if longest is None else min(lifetime, longest))
+            wanted = now + min(lifetime, longest or lifetime, LATEST_EXPIRY - now)
         return {
             "kind": old.kind,
             "user_id": old.user_id,

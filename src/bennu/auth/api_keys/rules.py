@@ -7,7 +7,7 @@ Spec: lines 140, 152-155.
 
 import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection
@@ -22,6 +22,8 @@ from bennu.roles.store import permissions_of_role, role_name_of
 NAME_LIMIT: Final = 256
 DESCRIPTION_LIMIT: Final = 4096
 PROJECTS_LIMIT: Final = 1000
+#: Later ones, by their offset from UTC, could be stored and never shown again.
+LATEST_EXPIRY: Final = datetime.max.replace(tzinfo=UTC)
 
 
 def _wrong(field: str, allowed: str, seen: object = None) -> SchemaError:
@@ -60,10 +62,12 @@ def clean_expiry(wanted: datetime | None, now: datetime, longest: timedelta | No
         longest: the limit of the settings; without a wish a key lives that long.
 
     Raises:
-        SchemaError: that is in the past, or beyond the limit.
+        SchemaError: that is in the past, beyond the limit, or beyond all dates.
     """
     if wanted is not None and wanted <= now:
         raise _wrong("expires_at", "Input should be in the future")
+    if wanted is not None and wanted > LATEST_EXPIRY:
+        raise _wrong("expires_at", f"Input should be at most {LATEST_EXPIRY:%Y-%m-%dT%H:%M:%SZ}")
     if longest is None:
         return None if wanted is None else to_microseconds(wanted)
     if wanted is not None and wanted > now + longest:
