@@ -5,8 +5,8 @@ from sqlalchemy import select
 
 from bennu.auth.answer_boundary import AnswerBoundary
 from bennu.auth.lockout import TooManyFailuresError
-from bennu.auth.sign_in_guard import SignInGuard
-from bennu.kernel.errors import UnauthenticatedError
+from bennu.auth.sign_in_guard import SignInGuard, UncheckedPasswordError
+from bennu.kernel.errors import UnauthenticatedError, UnavailableError
 from bennu.storage.schema import audit_events
 from fakes.accounts import STRANGER, Accounts
 
@@ -52,3 +52,24 @@ async def test_what_is_forgiven_is_not_counted(accounts: Accounts) -> None:
         await accounts.database.write(lambda c: guard.forgive(c, "ada", STRANGER, ada.row_id))
     for _ in range(5):
         await fail(guard)
+
+
+async def test_a_password_that_nobody_could_look_at_is_no_failure(accounts: Accounts) -> None:
+    guard = guard_of(accounts, "password")
+    for _ in range(7):
+        with pytest.raises(UncheckedPasswordError):
+            async with guard.attempt("ada", STRANGER):
+                raise UncheckedPasswordError("busy")
+    for _ in range(5):
+        await fail(guard)
+
+
+async def test_what_fails_after_the_look_stays_counted(accounts: Accounts) -> None:
+    guard = guard_of(accounts, "password")
+    for _ in range(5):
+        with pytest.raises(UnavailableError):
+            async with guard.attempt("ada", STRANGER):
+                raise UnavailableError("the guess could not be recorded")
+    with pytest.raises(TooManyFailuresError):
+        async with guard.attempt("ada", STRANGER):
+            pass

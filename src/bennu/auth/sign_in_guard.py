@@ -11,6 +11,17 @@ from sqlalchemy import Connection
 from bennu.access import Caller
 from bennu.auth.answer_boundary import AnswerBoundary
 from bennu.auth.lockout import Lockout
+from bennu.kernel.errors import UnavailableError
+
+
+class UncheckedPasswordError(UnavailableError):
+    """Nobody could look at the password, so none was guessed.
+
+    Why safe: it is raised before a password is compared and never after; what fails later, the
+    record of a wrong guess say, is another kind of error and stays counted.
+    """
+
+    code = "unchecked_password"
 
 
 class SignInGuard:
@@ -32,6 +43,8 @@ class SignInGuard:
     async def attempt(self, account: str, caller: Caller) -> AsyncIterator[None]:
         """Count an attempt; a refusal raised inside is answered at the boundary and no earlier.
 
+        One that is raised because nobody could look at the password takes the count back.
+
         Args:
             account: as typed; it need not exist.
             caller: who tries.
@@ -41,12 +54,12 @@ class SignInGuard:
         """
         async with self._boundary.holding_refusals():
             await self._lockout.admit(account, caller, self._method)
-            yield
+            try:
+                yield
+            except UncheckedPasswordError:
+                await self._lockout.take_back(account, caller)
+                raise
 
     def forgive(self, connection: Connection, account: str, caller: Caller, user_id: int) -> None:
         """Forget the failures of a sign-in that succeeded: see ``Lockout.forgive``."""
         self._lockout.forgive(connection, account, caller, user_id)
-
-    async def take_back(self, account: str, caller: Caller) -> None:
-        """Count an attempt as not made, as its password could not be looked at."""
-        await self._lockout.take_back(account, caller)

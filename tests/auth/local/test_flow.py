@@ -8,9 +8,11 @@ import pytest
 from sqlalchemy import delete, update
 
 from bennu.auth.answer_boundary import LOCAL_BOUNDARY_SECONDS
+from bennu.auth.local.flow import LocalSignIn
 from bennu.auth.local.passwords import Passwords
 from bennu.auth.lockout import TOO_MANY, TooManyFailuresError
 from bennu.auth.sessions.flow import TokenPair
+from bennu.auth.sign_in_guard import UncheckedPasswordError
 from bennu.kernel.errors import UnauthenticatedError
 from bennu.kernel.secret import Secret
 from bennu.storage.schema import audit_events, credentials, sessions, users
@@ -112,6 +114,26 @@ async def test_too_many_failures_are_refused_whatever_the_password(accounts: Acc
         assert refused.value.retry_after_seconds == pytest.approx(300, abs=1)
     accounts.clock.advance(300)
     assert await accounts.works((await sign_in(accounts)).access)
+
+
+class Busy(Passwords):
+    """Too many wait for it."""
+
+    async def matches(self, password: Secret, known: str | None) -> bool:
+        raise UncheckedPasswordError(f"busy with {password} and {known is None}")
+
+
+async def test_a_full_line_in_front_of_the_hashes_locks_nobody_out(accounts: Accounts) -> None:
+    await accounts.add_user(password=PASSWORD)
+    busy = Busy(accounts.settings, frozenset())
+    local = LocalSignIn(
+        accounts.database, CIPHER, accounts.audit, busy, accounts.sessions, accounts.guard
+    )
+    for _ in range(6):
+        with pytest.raises(UncheckedPasswordError):
+            await local.sign_in_with_password(STRANGER, "ada@example.com", PASSWORD)
+    busy.stop()
+    await sign_in(accounts)
 
 
 async def test_a_success_forgets_the_failures_before_it(accounts: Accounts) -> None:

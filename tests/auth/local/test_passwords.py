@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from bennu.auth.local.passwords import MOST_WAITING, Passwords, common_passwords
 from bennu.auth.settings import AuthSettings
-from bennu.kernel.errors import SchemaError, UnavailableError
+from bennu.auth.sign_in_guard import UncheckedPasswordError
+from bennu.kernel.errors import SchemaError
 from bennu.kernel.secret import Secret
 
 COMMON = common_passwords()
@@ -170,7 +171,7 @@ async def test_the_line_in_front_of_the_threads_is_bounded() -> None:
     known = PasswordHasher(1, 8, 1).hash("x")
     tries = [passwords.matches(Secret("x"), known) for _ in range(MOST_WAITING + 50)]
     done = await asyncio.gather(*tries, return_exceptions=True)
-    refused = [one for one in done if isinstance(one, UnavailableError)]
+    refused = [one for one in done if isinstance(one, UncheckedPasswordError)]
     assert len(refused) == 50
     assert refused[0].retry_after_seconds
     assert done.count(True) == MOST_WAITING

@@ -15,8 +15,8 @@ from bennu.auth.ldap.configured import ConfiguredDirectory
 from bennu.auth.ldap.faults import LdapFault
 from bennu.auth.provision import Admitted, Identity, Refused
 from bennu.auth.sessions.flow import SESSION, Sessions, TokenPair
-from bennu.auth.sign_in_guard import SignInGuard
-from bennu.kernel.errors import UnauthenticatedError, UnavailableError
+from bennu.auth.sign_in_guard import SignInGuard, UncheckedPasswordError
+from bennu.kernel.errors import UnauthenticatedError
 from bennu.kernel.ids import global_id
 from bennu.kernel.secret import Secret
 from bennu.storage.database import Database
@@ -59,7 +59,7 @@ class LdapSignIn:
         Raises:
             UnauthenticatedError: not proved, or nobody who may sign in; never which.
             TooManyFailuresError: this address must wait before it tries this name again.
-            UnavailableError: the directory cannot be asked.
+            UncheckedPasswordError: the directory cannot be asked.
         """
         name = username.strip()
         if not name or not password:
@@ -84,9 +84,8 @@ class LdapSignIn:
         except LdapFault as fault:
             fields = {"step": fault.step, "why": fault.detail, "variables": fault.variables}
             logger.error("ldap.directory.unavailable", extra=fields)  # noqa: TRY400 - no stack
-            await self._guard.take_back(name, caller)
             await self._note_failure("directory_unavailable", caller)
-            raise UnavailableError(
+            raise UncheckedPasswordError(
                 UNAVAILABLE, detail=str(fault), retry_after_seconds=_RETRY_AFTER_SECONDS
             ) from None
 

@@ -19,7 +19,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from bennu.auth.settings import AuthSettings
-from bennu.kernel.errors import FieldProblem, SchemaError, UnavailableError
+from bennu.auth.sign_in_guard import UncheckedPasswordError
+from bennu.kernel.errors import FieldProblem, SchemaError
 from bennu.kernel.secret import Secret
 
 T = TypeVar("T")
@@ -116,7 +117,7 @@ class Passwords:
     async def _in_pool(self, work: Callable[..., T], *given: str) -> T:
         """Run slow work in a thread; the line in front of the threads is bounded too."""
         if self._waiting >= MOST_WAITING:
-            raise UnavailableError(
+            raise UncheckedPasswordError(
                 "Too many passwords are being checked; try again",
                 retry_after_seconds=_RETRY_SECONDS,
             )
