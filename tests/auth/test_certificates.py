@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from sqlalchemy import update
 
 from bennu.access import MEMBER, SYSTEM, VIEWER, Caller, Permission, Principal, PrincipalKind
 from bennu.auth.api_keys.flow import NewApiKey
@@ -17,6 +18,7 @@ from bennu.auth.settings import AuthSettings
 from bennu.httpio.request import ADDRESS, CALLER, REFUSAL, REQUEST_ID
 from bennu.kernel.errors import DeniedError, UnauthenticatedError
 from bennu.kernel.ids import SystemEntropy, global_id
+from bennu.storage.schema import api_keys
 from bennu.tls.certificate import CertificateFacts, read_certificates
 from bennu.tls.grpc_credentials import GrpcCertificates
 from bennu.tls.identity import CERTIFICATE, CertificateAccounts
@@ -118,6 +120,32 @@ async def test_two_accounts_of_one_name_are_nobody(
     assert await present(authenticator(accounts, first), agent) is not None
     clock.advance(timedelta(hours=2))
     assert await present(authenticator(accounts), agent) is not None  # one of them is over
+
+
+async def test_a_second_account_of_the_name_counts_at_the_next_request(
+    accounts: Accounts, agent: CertificateFacts, clock: FrozenClock
+) -> None:
+    await make_account(accounts, expires_at=clock.now_utc() + timedelta(hours=1))
+    asked = authenticator(accounts)
+    assert await present(asked, agent) is not None
+    second = await make_account(accounts)
+    with pytest.raises(UnauthenticatedError):
+        await present(asked, agent)
+    clock.advance(timedelta(hours=2))
+    principal = await present(asked, agent)
+    assert principal is not None
+    assert principal.public_id == second
+
+
+async def test_what_seems_to_have_expired_is_looked_up_anew(
+    accounts: Accounts, agent: CertificateFacts, clock: FrozenClock
+) -> None:
+    await make_account(accounts, expires_at=clock.now_utc() + timedelta(hours=1))
+    asked = authenticator(accounts)
+    assert await present(asked, agent) is not None
+    await accounts.database.write(lambda c: c.execute(update(api_keys).values(expires_at=None)))
+    clock.advance(timedelta(hours=2))
+    assert await present(asked, agent) is not None
 
 
 async def test_a_deleted_account_is_gone_at_the_next_request(

@@ -123,7 +123,8 @@ class Authenticator:
         key = _digest(f"certificate {certificate.fingerprint}")
         epoch = await self._database.security_epoch()
         known = self._cache.get(key)
-        if known is None or known.epoch != epoch:
+        # What seems to have expired is looked up anew here too: another key may have its name.
+        if known is None or known.epoch != epoch or self._is_over(known.expires_at):
             known = await self._database.read(
                 lambda c: self._look_up_account(c, certificate, account, epoch), tiny=True
             )
