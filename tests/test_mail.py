@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -230,3 +231,24 @@ async def test_without_a_server_nothing_is_sent() -> None:
     outbox.start()
     await outbox.stop()
     assert recorder.sent == []
+
+
+async def test_a_greeting_signs_in_and_sends_nothing(
+    talker: SmtpTalker, mail_server: MailPeer, pki: Pki
+) -> None:
+    await talker.greet(settings_for(mail_server, pki))
+    with pytest.raises(MailError, match="refused"):
+        await talker.greet(settings_for(mail_server, pki, password=Secret("wrong")))
+    assert mail_server.arrived == []
+
+
+async def test_a_file_that_is_no_certificate_is_a_failure_of_mail(tmp_path: Path) -> None:
+    wrong = tmp_path / "ca.pem"
+    wrong.write_text("this is no certificate")
+    server = MailSettings("localhost", ca_file=wrong)
+    talker = SmtpTalker(FrozenClock(), RepeatableEntropy())
+    with pytest.raises(MailError) as refused:
+        await talker.greet(server)
+    assert "SSL" in refused.value.detail
+    with pytest.raises(MailError):
+        await talker.send(server, Mail("ada@example.com", "s", "t"))

@@ -18,7 +18,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from bennu.kernel.clock import Clock
 from bennu.kernel.env import Env, Variable
@@ -170,22 +170,13 @@ class SmtpTalker:
         """
         import aiosmtplib  # noqa: PLC0415 - only those who send mail pay for it
 
-        speaks_tls_at_once = server.port == TLS_PORT
         sender = parseaddr(server.mail_from)[1]
         try:
             await aiosmtplib.send(
                 self.message(server, mail),
                 sender=sender,
                 recipients=[mail.to],
-                hostname=server.hostname.strip("[]"),
-                port=server.port,
-                username=server.username or None,
-                password=server.password.reveal() if server.password else None,
-                local_hostname=sender.rpartition("@")[2],
-                use_tls=speaks_tls_at_once,
-                start_tls=not speaks_tls_at_once,
-                tls_context=await asyncio.to_thread(_tls_context, server),
-                timeout=_TIMEOUT_SECONDS,
+                **await asyncio.to_thread(_connection_to, server),
             )
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             raise MailError("The mail was not sent", detail=_kind_of(error)) from None
@@ -198,19 +189,9 @@ class SmtpTalker:
         """
         import aiosmtplib  # noqa: PLC0415 - only those who ask pay for it
 
-        speaks_tls_at_once = server.port == TLS_PORT
-        client = aiosmtplib.SMTP(
-            hostname=server.hostname.strip("[]"),
-            port=server.port,
-            username=server.username or None,
-            password=server.password.reveal() if server.password else None,
-            use_tls=speaks_tls_at_once,
-            start_tls=not speaks_tls_at_once,
-            tls_context=await asyncio.to_thread(_tls_context, server),
-            timeout=_TIMEOUT_SECONDS,
-        )
         try:
-            async with client:
+            connection = await asyncio.to_thread(_connection_to, server)
+            async with aiosmtplib.SMTP(**connection) as client:
                 await client.noop()
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             raise MailError("The mail server refused", detail=_kind_of(error)) from None
@@ -227,6 +208,26 @@ class SmtpTalker:
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(mail.text)
         return message
+
+
+def _connection_to(server: MailSettings) -> dict[str, Any]:
+    """Return how to connect and to sign in; reads the authorities from files.
+
+    Raises:
+        OSError: the file of the authorities cannot be read, or holds no certificate.
+    """
+    speaks_tls_at_once = server.port == TLS_PORT
+    return {
+        "hostname": server.hostname.strip("[]"),
+        "port": server.port,
+        "username": server.username or None,
+        "password": server.password.reveal() if server.password else None,
+        "local_hostname": parseaddr(server.mail_from)[1].rpartition("@")[2],
+        "use_tls": speaks_tls_at_once,
+        "start_tls": not speaks_tls_at_once,
+        "tls_context": _tls_context(server),
+        "timeout": _TIMEOUT_SECONDS,
+    }
 
 
 def _tls_context(server: MailSettings) -> ssl.SSLContext:
