@@ -113,7 +113,7 @@ def verify_trail(
         return TrailFinding(0, None, TamperReason.KEY_REMOVED)
     try:
         key = vault.purpose_key(connection, CHAIN_PURPOSE)
-        trusted = public_key or _own_public_key(connection, vault)
+        trusted = public_key or own_public_key(connection, vault)
     except SealError:
         return TrailFinding(0, None, TamperReason.KEY_CHANGED)
     evidence = _Evidence()
@@ -130,7 +130,14 @@ def verify_trail(
     return finding
 
 
-def _own_public_key(connection: Connection, vault: Vault) -> str | None:
+def own_public_key(connection: Connection, vault: Vault) -> str | None:
+    """Return the PEM with which this server's signatures are checked, None when it never signed.
+
+    Only reads: the vault would make a key that is missing, and a new one verifies nothing.
+
+    Raises:
+        SealError: the key is sealed under a secret that is not here.
+    """
     if not purpose_key_exists(connection, SIGNING_PURPOSE):
         return None
     return public_key_pem(vault.purpose_key(connection, SIGNING_PURPOSE))

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import click
 
-from bennu.audit.store import SIGNING_PURPOSE
+from bennu.audit.verify import own_public_key
 from bennu.cli.context import env_file_option, json_option, load_settings, print_json
 from bennu.cli.database import REFUSED, opened_database, run_or_refuse
 from bennu.cli.vault import open_vault
-from bennu.encryption.signing import PublicKeyError, public_key_pem
+from bennu.encryption.signing import PublicKeyError
 from bennu.encryption.vault import check_secret
 from bennu.kernel.clock import SystemClock
 from bennu.privacy.receipt import ReceiptError, is_authentic_receipt, read_receipt
@@ -60,16 +60,17 @@ def verify_receipt_command(
         sys.exit(REFUSED)
 
 
-def _check(receipt: dict[str, Any], public_key: str, source: str) -> bool:
+def _check(receipt: dict[str, Any], public_key: str | None, source: str) -> bool:
+    if public_key is None:
+        return False  # a server that never signed anything has not signed this either
     try:
         return is_authentic_receipt(receipt, public_key)
     except PublicKeyError as error:
         raise click.BadParameter(f"{source}: {error.public}", param_hint="--public-key") from None
 
 
-async def _own_public_key(settings: Settings) -> str:
+async def _own_public_key(settings: Settings) -> str | None:
     async with opened_database(settings, SystemClock()) as database:
         vault = open_vault(settings)
         await database.read(lambda connection: check_secret(connection, vault.cipher))
-        seed = await database.read(lambda c: vault.purpose_key(c, SIGNING_PURPOSE))
-        return public_key_pem(seed)
+        return await database.read(lambda connection: own_public_key(connection, vault))
