@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, select, update
 
 from bennu.access import ADMIN, VIEWER
-from bennu.storage.schema import api_keys, credentials, grants, meta, sessions, users
+from bennu.storage.schema import credentials, grants, meta, sessions, users
 from bennu.users.model import User
 
 GLOBAL: Final = "global"
@@ -175,12 +175,6 @@ def note_first_admin(connection: Connection, email: str) -> bool:
         return False
     connection.execute(insert(meta).values(name=name, value="made"))
     return True
-
-
-def count_keys_of(connection: Connection, user_id: int) -> int:
-    """Count the API keys of a user."""
-    statement = select(func.count()).select_from(api_keys).where(api_keys.c.user_id == user_id)
-    return int(connection.execute(statement).scalar_one())
 
 
 def first_passwords_in_use(connection: Connection) -> int:
