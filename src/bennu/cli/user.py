@@ -272,9 +272,10 @@ def _refuse_without_passwords(flows: _Flows) -> None:
 
 def _generated(flows: _Flows) -> Secret:
     """Make a password that keeps every rule of this server, the strong policy included."""
-    count = max(_GENERATED_BYTES, flows.settings.password_min_length)
+    # Three bytes are four characters; more bytes than needed would break the longest allowed.
+    needed_bytes = -(-flows.settings.password_min_length * 3 // 4)
     while True:
-        password = Secret(secrets.token_urlsafe(count))
+        password = Secret(secrets.token_urlsafe(max(_GENERATED_BYTES, needed_bytes)))
         try:
             flows.passwords.check_new(password)
         except SchemaError:
