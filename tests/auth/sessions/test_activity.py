@@ -74,6 +74,20 @@ async def test_a_use_is_written_at_the_next_beat_and_then_now_and_then(brief: Ac
     assert sorted(set(seen)) == [5, 45, 85]
 
 
+async def test_a_single_use_soon_after_the_last_write_is_written_in_time(brief: Accounts) -> None:
+    token = (await brief.open(await brief.add_user())).access
+    began = to_microseconds(brief.clock.now_utc())
+    assert await use(brief, token)
+    await brief.activity.write_uses()
+    brief.clock.advance(30)
+    assert await use(brief, token)
+    await brief.activity.write_uses()
+    assert (await stored(brief)).last_used_at == began
+    brief.clock.advance(8)
+    await brief.activity.write_uses()
+    assert (await stored(brief)).last_used_at == began + 30_000_000
+
+
 async def test_before_a_list_is_shown_everything_is_written(brief: Accounts) -> None:
     ada = await brief.add_user()
     token = (await brief.open(ada)).access

@@ -8,6 +8,7 @@ Spec: line 257. Source: OWASP ASVS 5.0 V7.3.1 (inactivity), V7.3.2 (absolute lim
 """
 
 from datetime import timedelta
+from math import inf
 from typing import Final
 
 from bennu.access import Principal
@@ -33,7 +34,7 @@ class SessionActivity:
         #: How often a session's use is written at most.
         self.every_seconds: Final = min(_WRITE_EVERY_SECONDS, idle_seconds / _WRITES_PER_IDLE_LIMIT)
         self._uses: dict[int, int] = {}
-        self._written_at: dict[int, int] = {}
+        self._written_at: dict[int, float] = {}  # in monotonic seconds
 
     def note_use(self, principal: Principal) -> None:
         """Remember that a session was used just now; other credentials are of no interest."""
@@ -46,17 +47,16 @@ class SessionActivity:
         Raises:
             UnavailableError: the database is away; what was not written is kept.
         """
-        pause = int(self.every_seconds * 1_000_000)
+        now, pause = self._clock.monotonic_seconds(), self.every_seconds
         due = {
             session_id: used_at
             for session_id, used_at in self._uses.items()
-            if all_uses or used_at - self._written_at.get(session_id, -pause) >= pause
+            if all_uses or now - self._written_at.get(session_id, -inf) >= pause
         }
         if not due:
             return
         idle, absolute = self._idle, self._absolute
         await self._database.write(lambda c: extend_sessions(c, due, idle, absolute))
-        now = max(due.values())
         kept = {s: at for s, at in self._written_at.items() if now - at < pause}
-        self._written_at = {**kept, **due}
+        self._written_at = {**kept, **dict.fromkeys(due, now)}
         self._uses = {s: at for s, at in self._uses.items() if due.get(s) != at}
