@@ -1,5 +1,6 @@
 """Seeing sessions and ending them; what was ended is refused at once."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
@@ -8,9 +9,13 @@ from bennu.access import Caller
 from bennu.audit.events import EventName
 from bennu.auth.api_keys.flow import NewApiKey
 from bennu.auth.sessions.flow import SESSION
+from bennu.auth.sessions.overview import SessionOverview
 from bennu.kernel.errors import DeniedError, InvalidError, NotFoundError
 from bennu.kernel.ids import global_id
-from fakes.accounts import OPERATOR, STRANGER, Accounts
+from bennu.kernel.secret import Secret
+from bennu.users.flow import Users
+from bennu.users.model import User, UserChange
+from fakes.accounts import CIPHER, OPERATOR, STRANGER, Accounts
 
 
 def session_id(caller: Caller) -> str:
@@ -113,3 +118,50 @@ async def test_nobody_ends_sessions_of_an_account_above_their_own(accounts: Acco
     with pytest.raises(DeniedError, match="above"):
         await accounts.overview.end_sessions_of(desk, global_id("User", admin.row_id))
     assert await accounts.works(token)
+
+
+class SlowUsers(Users):
+    """Something happens to an account after it was read."""
+
+    meanwhile: Callable[[str], Awaitable[object]]
+
+    async def get_user(self, identifier: str) -> User:
+        found = await super().get_user(identifier)
+        await self.meanwhile(identifier)
+        return found
+
+
+def slow_overview(
+    accounts: Accounts, meanwhile: Callable[[str], Awaitable[object]]
+) -> SessionOverview:
+    of = accounts
+    users = SlowUsers(of.database, of.clock, CIPHER, of.audit, of.passwords, of.guard)
+    users.meanwhile = meanwhile
+    return SessionOverview(of.database, of.clock, of.audit, users, of.activity)
+
+
+async def test_an_account_that_rose_meanwhile_is_above(accounts: Accounts) -> None:
+    await accounts.roles.create_role(OPERATOR, "desk", None, ["users:manage"])
+    desk = await accounts.sign_in(await accounts.add_user("dee", "desk"))
+    eve = await accounts.add_user("eve", "desk")
+    tokens: list[Secret] = []
+
+    async def rise(identifier: str) -> None:
+        await accounts.users.change_user(OPERATOR, identifier, UserChange(role="ADMIN"))
+        tokens.append((await accounts.open(eve)).access)
+
+    with pytest.raises(DeniedError, match="above"):
+        await slow_overview(accounts, rise).end_sessions_of(desk, global_id("User", eve.row_id))
+    assert await accounts.works(tokens[0])
+
+
+async def test_an_account_that_is_gone_meanwhile_is_not_there(accounts: Accounts) -> None:
+    ada = await accounts.add_user()
+
+    async def delete(identifier: str) -> None:
+        await accounts.users.delete_user(OPERATOR, identifier)
+
+    with pytest.raises(NotFoundError):
+        await slow_overview(accounts, delete).end_sessions_of(
+            OPERATOR, global_id("User", ada.row_id)
+        )

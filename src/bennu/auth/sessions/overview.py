@@ -22,7 +22,8 @@ from bennu.kernel.ids import global_id, row_id_of
 from bennu.storage.database import Database
 from bennu.storage.epoch import move_security_epoch
 from bennu.users.flow import Users, refuse_account_above
-from bennu.users.model import USER, User
+from bennu.users.model import USER
+from bennu.users.store import find_user
 
 
 class SessionOverview:
@@ -106,12 +107,16 @@ class SessionOverview:
             NotFoundError: there is none.
             DeniedError: the user may do more than the caller.
         """
-        user: User = await self._users.get_user(identifier)
+        row_id = (await self._users.get_user(identifier)).row_id
 
         def work(connection: Connection) -> int:
             move_security_epoch(connection)
+            # Read under the lock: the role may have changed since, or the account be gone.
+            user = find_user(connection, row_id)
+            if user is None:
+                raise NotFoundError("User not found")
             refuse_account_above(connection, caller, user)
-            return self._end(connection, caller, user.row_id, user.username, None)
+            return self._end(connection, caller, row_id, user.username, None)
 
         return await self._database.write(work)
 
