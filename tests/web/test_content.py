@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bennu.web.content import as_content
+from bennu.web.content import Content, MarkdownBudget
+from bennu.web.content import as_content as with_budget
+
+
+def as_content(value: object, mime_type: str = "") -> Content:
+    return with_budget(value, MarkdownBudget(), mime_type)
 
 
 def test_json_is_indented() -> None:
@@ -65,6 +70,18 @@ def test_long_texts_are_cut() -> None:
     content = as_content("x" * 200_000)
     assert content.is_cut
     assert len(content.text) == 100_000
+
+
+def test_long_markdown_is_shown_as_it_is() -> None:
+    assert as_content("**" + "[" * 3_998).kind == "markdown"
+    long = "**" + "[" * 3_999
+    assert (as_content(long).kind, as_content(long).text) == ("text", long)
+
+
+def test_texts_beyond_the_budget_are_shown_as_they_are() -> None:
+    budget = MarkdownBudget(10)
+    kinds = [with_budget(text, budget).kind for text in ("**ab**", "**ab**", "**c*", "**")]
+    assert kinds == ["markdown", "text", "markdown", "text"]
 
 
 @given(st.text())

@@ -1,6 +1,7 @@
 """Projects and their tables, as a browser without scripts sees them."""
 
 import re
+import threading
 from collections.abc import Iterator
 
 import httpx
@@ -11,8 +12,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import Status, StatusCode
 
+from bennu.web.pages_projects import rows_of_spans
 from started import StartedServer
 from web.browsing import texts
+from web.watched_span import watched_span
 
 HOSTILE = '"><script>alert(1)</script>{{7*7}}'
 
@@ -169,3 +172,10 @@ def test_a_part_of_the_tree_that_is_not_there(client: httpx.Client, part: str) -
     page = client.get(f"{trace_address(client, 'order 1')}?from={part}")
     assert page.status_code == 200
     assert len(texts(page, "span-row")) == 2
+
+
+async def test_what_a_program_sent_is_read_in_a_thread() -> None:
+    span = watched_span()
+    assert await rows_of_spans([span])
+    assert span.readers
+    assert threading.get_ident() not in span.readers

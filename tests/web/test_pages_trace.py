@@ -1,13 +1,16 @@
 """One trace, its annotations and notes, as a browser without scripts uses the page."""
 
+import threading
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
+from bennu.web.pages_trace import content_of_span
 from started import StartedServer
 from web.browsing import send, texts
 from web.site_world import SiteWorld, filled_site
+from web.watched_span import watched_span
 
 ROUTE = "/projects/{project}/traces/{trace_id}"
 
@@ -93,3 +96,10 @@ def test_nobody_annotates_what_is_not_there_or_without_the_permission(
     assert page.status_code == 200
     assert f'action="{trace}/annotations"' not in page.text
     assert send(viewer, trace, body, f"{trace}/annotations").status_code == 403
+
+
+async def test_what_a_program_sent_is_read_in_a_thread() -> None:
+    span = watched_span()
+    assert await content_of_span(span)
+    assert span.readers
+    assert threading.get_ident() not in span.readers

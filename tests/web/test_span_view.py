@@ -84,6 +84,31 @@ def test_exceptions_stand_apart_from_other_events() -> None:
     assert json.loads(retry.attributes.text) == {"n": 1}
 
 
+def test_one_span_renders_only_so_much_markdown() -> None:
+    hostile = "**" + "[" * 3_900
+    message = {
+        "message": {"content": hostile, "contents": [{"message_content": {"text": hostile}}]}
+    }
+    call = {"tool_call": {"function": {"name": "f", "arguments": hostile}}}
+    content = read(
+        {
+            "llm": {
+                "input_messages": [message] * 200,
+                "output_messages": [{"message": {"tool_calls": [call] * 200}}],
+            },
+            "input": {"value": hostile},
+            "output": {"value": hostile},
+            "retrieval": {"documents": [{"document": {"content": hostile}}] * 100},
+        }
+    )
+    shown = [part for message in content.messages for part in message.contents]
+    shown += [call.arguments for message in content.messages for call in message.tool_calls]
+    shown += [document.content for document in content.documents] + [content.input, content.output]
+    assert len(shown) == 702
+    assert all(part.text == hostile for part in shown)
+    assert sum(len(part.text) for part in shown if part.rendered is not None) <= 40_000
+
+
 SHAPES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: (

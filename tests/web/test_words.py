@@ -67,3 +67,17 @@ def test_a_clipped_text_fits_on_its_line(text: str, characters: int) -> None:
     short = clipped(text, characters)
     assert len(short) <= characters
     assert "\n" not in short
+
+
+class Endless(str):
+    """A text that must not be gone through as a whole."""
+
+    __slots__ = ()
+
+    def split(self, *_: object) -> list[str]:
+        raise AssertionError
+
+
+def test_only_the_beginning_of_a_long_text_is_looked_at() -> None:
+    assert clipped(Endless("ab " * 1_000_000), 6) == "ab ab…"
+    assert clipped("ab" + " " * 1_000_000 + "cd", 6) == "ab…"

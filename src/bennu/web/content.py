@@ -11,7 +11,8 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 _SHOWN_CHARACTERS: Final = 100_000
-_MARKDOWN_CHARACTERS: Final = 20_000
+_MARKDOWN_CHARACTERS: Final = 4_000
+_MARKDOWN_CHARACTERS_A_PAGE: Final = 40_000
 #: What makes a text worth rendering; prose without any of it looks the same either way.
 _MARKDOWN_SIGNS: Final = ("\n- ", "\n* ", "\n1. ", "\n#", "```", "**", "\n> ", "](", "\n|")
 
@@ -38,7 +39,32 @@ class Content:
     is_cut: bool = False
 
 
-def as_content(value: Any, mime_type: str = "") -> Content:  # noqa: ANN401 - whatever was sent
+class MarkdownBudget:
+    """How much Markdown one page renders; what comes after is shown as plain text.
+
+    Why safe: rendering takes time that grows with the square of a hostile text, such as one of
+    brackets only. So each text and each page has its bound, whatever a program sends.
+
+    Args:
+        characters: of all texts of the page together.
+    """
+
+    def __init__(self, characters: int = _MARKDOWN_CHARACTERS_A_PAGE) -> None:
+        self._left = characters
+
+    def takes(self, text: str) -> bool:
+        """Whether a text may be rendered; if so, it is counted."""
+        if len(text) > min(self._left, _MARKDOWN_CHARACTERS):
+            return False
+        self._left -= len(text)
+        return True
+
+
+def as_content(
+    value: Any,  # noqa: ANN401 - whatever was sent
+    budget: MarkdownBudget,
+    mime_type: str = "",
+) -> Content:
     """Choose the form of a value: by its type, by what its sender calls it, by how it looks."""
     if not isinstance(value, str):
         return _cut("json", json_text(value))
@@ -46,7 +72,7 @@ def as_content(value: Any, mime_type: str = "") -> Content:  # noqa: ANN401 - wh
         indented = _indented(value)
         if indented is not None:
             return _cut("json", indented)
-    if _looks_like_markdown(value):
+    if _looks_like_markdown(value) and budget.takes(value):
         rendered = Markup(_MARKDOWN.render(value))  # noqa: S704 - see above
         return Content("markdown", value, rendered)
     return _cut("text", value)
@@ -65,9 +91,8 @@ def _indented(text: str) -> str | None:
 
 
 def _looks_like_markdown(text: str) -> bool:
-    return len(text) <= _MARKDOWN_CHARACTERS and any(
-        sign in f"\n{text}" for sign in _MARKDOWN_SIGNS
-    )
+    begun = f"\n{text}"
+    return any(sign in begun for sign in _MARKDOWN_SIGNS)
 
 
 def _cut(kind: str, text: str) -> Content:

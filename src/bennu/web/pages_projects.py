@@ -3,7 +3,8 @@
 Spec: line 148. Decision 20.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,10 +24,11 @@ from bennu.traces.projects.flow import Projects
 from bennu.traces.projects.store import Project
 from bennu.traces.sessions.flow import SessionPageQuery, TraceSessions
 from bennu.traces.spans.flow import SpanPageQuery, Spans
+from bennu.traces.spans.span_json import StoredSpan
 from bennu.traces.traces.flow import TracePageQuery, Traces
 from bennu.web.pages import Pages
 from bennu.web.pictures import HEIGHT, WIDTH, bars_of
-from bennu.web.span_rows import span_row
+from bennu.web.span_rows import SpanRow, span_row
 from bennu.web.trace_filters import KINDS, ORDERS, STATUSES, TIME_RANGES, TableFilter, read_filter
 
 _PROJECTS_A_PAGE: Final = 50
@@ -131,7 +133,7 @@ class _ProjectPages:
             _ROWS_A_PAGE,
         )
         page = await self._flows.spans.page_of_project(caller_of(request), project.public_id, query)
-        rows = [span_row(span) for span in page.spans]
+        rows = await rows_of_spans(page.spans)
         return {"rows": rows, "next_cursor": page.next_cursor, "session": ""}
 
     async def _sessions(
@@ -149,6 +151,11 @@ class _ProjectPages:
 
     def _now_ns(self) -> int:
         return to_microseconds(self._flows.clock.now_utc()) * _MICROSECOND_NS
+
+
+async def rows_of_spans(spans: Sequence[StoredSpan]) -> list[SpanRow]:
+    """Return the rows of a table, read in a thread: each span may hold megabytes of attributes."""
+    return await asyncio.to_thread(lambda: [span_row(span) for span in spans])
 
 
 def project_page_routes(pages: Pages, flows: TraceFlows) -> tuple[Route, ...]:

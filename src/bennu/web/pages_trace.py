@@ -6,6 +6,7 @@ at once; of a long tree the first part is shown, the rest on demand.
 Decision 20.
 """
 
+import asyncio
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -19,11 +20,12 @@ from bennu.kernel.errors import AppError, FieldProblem, SchemaError
 from bennu.traces.annotations.flow import AnnotationQuery, Posted
 from bennu.traces.annotations.model import AnnotationKind, StoredAnnotation
 from bennu.traces.browsing.model import WholeTrace
+from bennu.traces.spans.span_json import StoredSpan
 from bennu.web.annotation_view import AnnotationRow, annotation_of, annotation_row
 from bennu.web.forms import Form
 from bennu.web.pages import Pages, problems_of
 from bennu.web.pages_projects import TraceFlows
-from bennu.web.span_view import span_content
+from bennu.web.span_view import SpanContent, span_content
 from bennu.web.trace_tree import RULER_PARTS, TreeRow, tree_rows
 
 _PATH: Final = "/projects/{project}/traces/{trace_id}"
@@ -70,7 +72,7 @@ class _TracePages:
             ruler=RULER_PARTS,
             chosen=chosen,
             span=span,
-            content=None if span is None else span_content(span.span.attributes, span.span.events),
+            content=None if span is None else await content_of_span(span.span),
             sums=_sums(whole),
             annotations=await self._annotations(caller, whole, chosen),
             may_annotate=caller.principal.may(Permission.ANNOTATIONS_WRITE),
@@ -130,6 +132,11 @@ class _TracePages:
             if not note:
                 raise SchemaError(FieldProblem(("body", "explanation"), "Write something"))
             await self._flows.annotations.add_note(caller, kind, target, note, "")
+
+
+async def content_of_span(span: StoredSpan) -> SpanContent:
+    """Return what a page shows of a span, read in a thread: it may hold megabytes."""
+    return await asyncio.to_thread(lambda: span_content(span.attributes, span.events))
 
 
 def _first(rows: list[TreeRow]) -> str:

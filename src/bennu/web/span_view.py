@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bennu.web.content import Content, as_content, json_text
+from bennu.web.content import Content, MarkdownBudget, as_content, json_text
 
 _MOST_MESSAGES: Final = 200
 _MOST_DOCUMENTS: Final = 100
@@ -79,14 +79,15 @@ def span_content(attributes: bytes, events: bytes) -> SpanContent:
     """Read what is stored of a span; see ``traces/spans/model.py`` for the two texts."""
     read = _object_of(attributes)
     llm = _mapping(read.get("llm"))
+    budget = MarkdownBudget()
     return SpanContent(
         model=_text(llm.get("model_name")),
         provider=_text(llm.get("provider")),
-        messages=tuple(_messages(llm)),
-        documents=tuple(_documents(read)),
-        input=_value(read.get("input")),
-        output=_value(read.get("output")),
-        events=tuple(_events(events)),
+        messages=tuple(_messages(llm, budget)),
+        documents=tuple(_documents(read, budget)),
+        input=_value(read.get("input"), budget),
+        output=_value(read.get("output"), budget),
+        events=tuple(_events(events, budget)),
         attributes=tuple(_flat(read)),
     )
 
@@ -94,39 +95,41 @@ def span_content(attributes: bytes, events: bytes) -> SpanContent:
 # --- conversation --------------------------------------------------------------------------
 
 
-def _messages(llm: Mapping[str, Any]) -> Iterator[Message]:
+def _messages(llm: Mapping[str, Any], budget: MarkdownBudget) -> Iterator[Message]:
     for name, is_answer in (("input_messages", False), ("output_messages", True)):
         for item in _list(llm.get(name))[:_MOST_MESSAGES]:
-            yield _message(_mapping(_mapping(item).get("message")), is_answer=is_answer)
+            message = _mapping(_mapping(item).get("message"))
+            yield _message(message, budget, is_answer=is_answer)
 
 
-def _message(message: Mapping[str, Any], *, is_answer: bool) -> Message:
-    contents = [as_content(message["content"])] if message.get("content") else []
+def _message(message: Mapping[str, Any], budget: MarkdownBudget, *, is_answer: bool) -> Message:
+    contents = [as_content(message["content"], budget)] if message.get("content") else []
     for part in _list(message.get("contents")):
         inner = _mapping(_mapping(part).get("message_content"))
         if inner.get("text"):
-            contents.append(as_content(inner["text"]))
+            contents.append(as_content(inner["text"], budget))
         elif inner:
-            contents.append(as_content(inner))
+            contents.append(as_content(inner, budget))
     calls = (_mapping(_mapping(call).get("tool_call")) for call in _list(message.get("tool_calls")))
     return Message(
         role=_text(message.get("role")) or ("assistant" if is_answer else "user"),
         contents=tuple(contents),
-        tool_calls=tuple(_tool_call(call) for call in calls),
+        tool_calls=tuple(_tool_call(call, budget) for call in calls),
         is_answer=is_answer,
     )
 
 
-def _tool_call(call: Mapping[str, Any]) -> ToolCall:
+def _tool_call(call: Mapping[str, Any], budget: MarkdownBudget) -> ToolCall:
     function = _mapping(call.get("function"))
     arguments = function.get("arguments", "")
-    return ToolCall(_text(function.get("name")), as_content(arguments), _text(call.get("id")))
+    name, identifier = _text(function.get("name")), _text(call.get("id"))
+    return ToolCall(name, as_content(arguments, budget), identifier)
 
 
 # --- documents -----------------------------------------------------------------------------
 
 
-def _documents(read: Mapping[str, Any]) -> Iterator[Document]:
+def _documents(read: Mapping[str, Any], budget: MarkdownBudget) -> Iterator[Document]:
     found = _list(_mapping(read.get("retrieval")).get("documents"))
     found += _list(_mapping(read.get("reranker")).get("output_documents"))
     for item in found[:_MOST_DOCUMENTS]:
@@ -134,25 +137,25 @@ def _documents(read: Mapping[str, Any]) -> Iterator[Document]:
         score = document.get("score")
         yield Document(
             id=_text(document.get("id")),
-            content=as_content(document.get("content", "")),
+            content=as_content(document.get("content", ""), budget),
             score=f"{score:.4g}" if isinstance(score, int | float) else _text(score),
-            metadata=as_content(document["metadata"]) if document.get("metadata") else None,
+            metadata=as_content(document["metadata"], budget) if document.get("metadata") else None,
         )
 
 
-def _value(part: object) -> Content | None:
+def _value(part: object, budget: MarkdownBudget) -> Content | None:
     """Return input or output: ``{"value": ..., "mime_type": ...}``."""
     whole = _mapping(part)
     value = whole.get("value")
     if value is None or value == "":
         return None
-    return as_content(value, _text(whole.get("mime_type")))
+    return as_content(value, budget, _text(whole.get("mime_type")))
 
 
 # --- events and the rest -------------------------------------------------------------------
 
 
-def _events(text: bytes) -> Iterator[Event]:
+def _events(text: bytes, budget: MarkdownBudget) -> Iterator[Event]:
     for item in _list(_decoded(text)):
         event = _mapping(item)
         attributes = dict(_mapping(event.get("attributes")))
@@ -168,7 +171,7 @@ def _events(text: bytes) -> Iterator[Event]:
             kind=kind,
             message=message,
             stack=stack,
-            attributes=as_content(attributes) if attributes else None,
+            attributes=as_content(attributes, budget) if attributes else None,
         )
 
 

@@ -14,6 +14,8 @@ _THOUSAND: Final = 1_000
 _TEN_THOUSAND: Final = 10_000
 _MILLION: Final = 1_000_000
 _BILLION: Final = 1_000_000_000
+#: Characters of a text that are read for each one shown: runs of blanks become one.
+_LOOKED_AT_PER_SHOWN: Final = 8
 
 
 def duration_words(nanoseconds: int) -> str:
@@ -74,6 +76,12 @@ def plural(count: int, one: str, many: str) -> str:
 
 
 def clipped(text: str, characters: int = 120) -> str:
-    """Shorten a text for a table; the whole stands where the row leads."""
-    flat = " ".join(text.split())
-    return flat if len(flat) <= characters else f"{flat[: characters - 1]}…"
+    """Shorten a text for a table; the whole stands where the row leads.
+
+    Of a long text only the beginning is looked at, so that a table of long ones is made at once.
+    """
+    begun = text[: characters * _LOOKED_AT_PER_SHOWN]
+    flat = " ".join(begun.split())
+    if len(flat) <= characters and len(begun) == len(text):
+        return flat
+    return f"{flat[: characters - 1]}…"
