@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -119,10 +120,50 @@ SHAPES = st.recursive(
 KEYS = ("llm", "input", "retrieval", "reranker", "output", "metadata")
 
 
+#: Numbers beyond what a float, a column or a datetime can hold.
+HUGE = st.sampled_from([10**400, -(10**400), 2**63, 2**64, 1e308, -1e308])
+WORDS = (
+    "message", "content", "contents", "message_content", "text", "tool_calls", "tool_call", "id",
+    "function", "name", "arguments", "documents", "document", "output_documents", "score",
+    "metadata", "value", "mime_type", "input_messages", "output_messages", "model_name",
+    "attributes", "timestamp", "exception", "exception.type", "type", "stacktrace",
+)  # fmt: skip
+
+
 @given(st.dictionaries(st.sampled_from(KEYS), SHAPES), st.lists(SHAPES, max_size=3))
 def test_any_shape_is_shown(attributes: dict[str, object], events: list[object]) -> None:
     read(attributes, events)
     read({"llm": {"input_messages": events, "output_messages": events}}, events)
+
+
+ATTRIBUTES = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False) | st.text() | st.integers() | HUGE,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(WORDS), inner, max_size=4)
+        | st.builds(lambda value: {"document": {"score": value}}, inner)
+    ),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), ATTRIBUTES), st.lists(ATTRIBUTES, max_size=3))
+def test_any_number_at_any_place_is_shown(
+    attributes: dict[str, object], events: list[object]
+) -> None:
+    read(attributes, events)
+    documents = {"documents": events, "output_documents": events}
+    read({"retrieval": documents, "reranker": documents}, events)
+
+
+@pytest.mark.parametrize(
+    ("score", "text"),
+    [(10**400, str(10**400)), (3, "3"), (0.51234, "0.5123")],
+    ids=["huge", "whole", "broken"],
+)
+def test_a_score_of_any_size_is_shown(score: float, text: str) -> None:
+    (document,) = read({"retrieval": {"documents": [{"document": {"score": score}}]}}).documents
+    assert document.score == text
 
 
 @given(st.binary())

@@ -138,7 +138,7 @@ def _documents(read: Mapping[str, Any], budget: MarkdownBudget) -> Iterator[Docu
         yield Document(
             id=_text(document.get("id")),
             content=as_content(document.get("content", ""), budget),
-            score=f"{score:.4g}" if isinstance(score, int | float) else _text(score),
+            score=f"{score:.4g}" if isinstance(score, float) else _text(score),
             metadata=as_content(document["metadata"], budget) if document.get("metadata") else None,
         )
 
