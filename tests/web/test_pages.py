@@ -1,12 +1,19 @@
 """Templates, addresses and where one may be led."""
 
+import pytest
+from starlette.requests import Request
+
+from bennu.access import EVERYBODY, Caller, Principal, PrincipalKind
+from bennu.httpio.request import CALLER
 from bennu.kernel.errors import DeniedError, FieldProblem, SchemaError
 from bennu.kernel.ids import SystemEntropy
 from bennu.network.form_tokens import FormTokens
 from bennu.web.assets import Assets
 from bennu.web.pages import Pages, problems_of
 
-PAGES = Pages(Assets(), FormTokens(SystemEntropy()), "/bennu")
+TOKENS = FormTokens(SystemEntropy())
+TOKENS.use_key(b"k" * 32)
+PAGES = Pages(Assets(), TOKENS, "/bennu")
 
 
 def test_addresses_stand_under_the_root_path() -> None:
@@ -22,3 +29,13 @@ def test_problems_stand_beside_their_fields() -> None:
     problem = FieldProblem(("body", "user", "email"), "Input should be an e-mail address")
     assert problems_of(SchemaError(problem)) == {"email": "Input should be an e-mail address"}
     assert problems_of(DeniedError("No")) == {"": "No"}
+
+
+@pytest.mark.parametrize(
+    ("principal", "is_told"), [(EVERYBODY, True), (Principal(PrincipalKind.ANONYMOUS), False)]
+)
+def test_only_who_may_do_everything_is_told_so(principal: Principal, is_told: bool) -> None:
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+    request = Request({**scope, CALLER: Caller(principal, "127.0.0.1", "", "r")})
+    page = PAGES.show(request, "refusal.html", 403, headline="No", reason="No")
+    assert (b"Authentication is off" in bytes(page.body)) is is_told

@@ -62,6 +62,7 @@ def test_a_form_without_its_token_is_refused(server: StartedServer) -> None:
     answer = server.client().post("/login", data=body)
     assert answer.status_code == 403
     assert "load the page again" in answer.text
+    assert "Authentication is off" not in answer.text
     assert not answer.cookies
 
 

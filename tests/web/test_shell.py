@@ -56,7 +56,9 @@ def test_nobody_and_who_must_change_the_password_are_offered_nothing() -> None:
     ],
 )
 def test_the_navigation_marks_where_one_is(path: str, current: list[str]) -> None:
-    shell = Shell("ada", "ADMIN", navigation_for(person("ADMIN")), Theme.SYSTEM, path, "t", False)
+    shell = Shell(
+        "ada", False, "ADMIN", navigation_for(person("ADMIN")), Theme.SYSTEM, path, "t", False
+    )
     marked = [p.path for _, places in shell.groups for p in places if shell.is_current(p)]
     assert marked == current
 

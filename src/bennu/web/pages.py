@@ -118,6 +118,7 @@ class Pages:
         principal = caller_or_stranger(request).principal
         return Shell(
             who=principal.name if principal.is_session else "",
+            is_open=principal.kind is PrincipalKind.ANONYMOUS and bool(principal.permissions),
             role=principal.role if principal.is_session else "",
             groups=navigation_for(principal),
             theme=theme_of(request.cookies),

@@ -61,6 +61,7 @@ class Shell:
 
     Args:
         who: name of the signed-in person, "" for nobody.
+        is_open: authentication is off, so that nobody signs in and everybody may do everything.
         role: of that person.
         groups: title and entries of each part of the navigation.
         theme: chosen colours.
@@ -70,6 +71,7 @@ class Shell:
     """
 
     who: str
+    is_open: bool
     role: str
     groups: tuple[tuple[str, tuple[Place, ...]], ...]
     theme: Theme
