@@ -56,7 +56,8 @@ class Pages:
         self._tokens, self._root_path = tokens, root_path
         self._templates = Environment(
             loader=PackageLoader("bennu.web"),
-            # Why safe: every value is escaped; "safe" stands only behind output of markdown.py.
+            # Why safe: every value is escaped but what content.py made: ``Markup`` of Markdown,
+            # rendered with all HTML in it escaped.
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
