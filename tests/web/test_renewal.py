@@ -7,6 +7,8 @@ import pytest
 
 from started import ADMIN_EMAIL, StartedServer
 
+REFRESH = "phoenix-refresh-token"
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartedServer]:
@@ -45,3 +47,12 @@ def test_a_bearer_is_left_alone(server: StartedServer) -> None:
     answer = client.get("/", headers={"authorization": "Bearer nonsense"})
     assert answer.status_code == 401
     assert "set-cookie" not in answer.headers
+
+
+def test_cookies_of_others_neither_hinder_nor_get_lost(server: StartedServer) -> None:
+    refresh = server.admin().cookies[REFRESH]
+    cookies = f'other={{"a": [1]}}; {REFRESH}={refresh}; bennu-theme=dark; x y; {REFRESH}=nonsense'
+    answer = server.client().get("/projects", headers={"cookie": cookies})
+    assert answer.status_code == 200
+    assert answer.cookies[REFRESH] != refresh
+    assert 'data-theme="dark"' in answer.text

@@ -17,6 +17,7 @@ from bennu.httpio.frame import user_agent_of
 from bennu.httpio.request import ADDRESS, CALLER, REFUSAL, REQUEST_ID
 from bennu.kernel.errors import AppError, DeniedError, MalformedError, UnauthenticatedError
 from bennu.kernel.ids import Entropy
+from bennu.network.asgi import cookie_of
 from bennu.network.client_address import ClientAddresses
 from bennu.tls.certificate import CertificateFacts
 from bennu.tls.identity import CERTIFICATE, client_certificate_of_pem
@@ -80,22 +81,12 @@ class HttpGate:
             return EVERYBODY
         headers = scope["headers"]
         authorization = tuple(v.decode("latin-1") for n, v in headers if n == b"authorization")
-        cookie = "" if authorization else self._access_cookie(headers)
+        cookie = "" if authorization else cookie_of(headers, self._cookie)
         certificate = scope.get(CERTIFICATE)
         if not authorization and not cookie and certificate is None:
             return NOBODY
         presented = Presented(authorization, cookie, certificate)
         return await self._authenticator.authenticate(presented) or NOBODY
-
-    def _access_cookie(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
-        """Return the access cookie; the first of that name, which has the longest path."""
-        for name, value in headers:
-            if name == b"cookie" and self._cookie in value:
-                for pair in value.split(b";"):
-                    key, _, text = pair.partition(b"=")
-                    if key.strip() == self._cookie:
-                        return text.strip().decode("latin-1")
-        return ""
 
 
 class GrpcGate(grpc.aio.ServerInterceptor):  # type: ignore[misc]

@@ -6,8 +6,7 @@ sent, cannot. So this layer does it for them, before the gate looks at the reque
 Spec: line 257.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
-from http.cookies import CookieError, SimpleCookie
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
@@ -20,6 +19,7 @@ from bennu.auth.sessions.flow import Sessions, TokenPair
 from bennu.httpio.frame import user_agent_of
 from bennu.httpio.request import ADDRESS, REQUEST_ID
 from bennu.kernel.errors import AppError
+from bennu.network.asgi import cookie_of, with_cookies
 
 #: Paths that are for programs: those refresh by themselves, or have nothing to refresh.
 _NO_PAGES: Final = ("/v1/", "/api/", "/auth/", "/oauth2/", "/static/", "/.well-known/", "/logout")
@@ -36,24 +36,26 @@ class SessionRenewal:
 
     def __init__(self, app: ASGIApp, sessions: Sessions, cookies: SessionCookies) -> None:
         self._app, self._sessions, self._cookies = app, sessions, cookies
+        self._access_name = cookies.access_name.encode()
         self._refresh_name = cookies.refresh_name.encode()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass the request on, with a new access credential where one is due."""
-        if scope["type"] == "http" and self._may_be_due(scope["headers"], scope["path"]):
+        if scope["type"] == "http" and self._may_be_due(scope):
             return self._renewed(scope, receive, send)
         return self._app(scope, receive, send)
 
-    def _may_be_due(self, headers: Iterable[tuple[bytes, bytes]], path: str) -> bool:
-        if path.startswith(_NO_PAGES):
+    def _may_be_due(self, scope: Scope) -> bool:
+        headers = scope["headers"]
+        if not any(name == b"cookie" and self._refresh_name in value for name, value in headers):
             return False
-        return any(name == b"cookie" and self._refresh_name in value for name, value in headers)
+        return not scope["path"].startswith(_NO_PAGES)
 
     async def _renewed(self, scope: Scope, receive: Receive, send: Send) -> None:
-        given = _cookies_of(scope["headers"])
-        refresh = given.get(self._cookies.refresh_name, "")
-        is_bearer = any(name == b"authorization" for name, _ in scope["headers"])
-        if not refresh or self._cookies.access_name in given or is_bearer:
+        headers = scope["headers"]
+        refresh = cookie_of(headers, self._refresh_name)
+        is_bearer = any(name == b"authorization" for name, _ in headers)
+        if not refresh or cookie_of(headers, self._access_name) or is_bearer:
             await self._app(scope, receive, send)
             return
         caller = Caller(
@@ -67,9 +69,15 @@ class SessionRenewal:
         except AppError:
             await self._app(scope, receive, send)  # the page will ask to sign in
             return
-        given[self._cookies.access_name] = pair.access.reveal()
-        given[self._cookies.refresh_name] = pair.refresh.reveal()
-        await self._app(_with_cookies(scope, given), receive, self._setting(send, pair))
+        await self._app(self._with_pair(scope, pair), receive, self._setting(send, pair))
+
+    def _with_pair(self, scope: Scope, pair: TokenPair) -> Scope:
+        """Return the request as if the browser had sent the new credentials."""
+        fresh = {
+            self._access_name: pair.access.reveal().encode(),
+            self._refresh_name: pair.refresh.reveal().encode(),
+        }
+        return {**scope, "headers": with_cookies(scope["headers"], fresh)}
 
     def _setting(self, send: Send, pair: TokenPair) -> Callable[[Message], Awaitable[None]]:
         """Hand the new credentials to the browser, unless the answer sets others."""
@@ -87,22 +95,3 @@ class SessionRenewal:
             await send(message)
 
         return wrapped
-
-
-def _cookies_of(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, value in headers:
-        if name == b"cookie":
-            try:
-                parsed = SimpleCookie(value.decode("latin-1"))
-            except CookieError:
-                continue
-            # The first of a name counts, as at the gate: it has the longest path.
-            found = {**{key: morsel.value for key, morsel in parsed.items()}, **found}
-    return found
-
-
-def _with_cookies(scope: Scope, cookies: dict[str, str]) -> Scope:
-    text = "; ".join(f"{name}={value}" for name, value in cookies.items())
-    headers = [pair for pair in scope["headers"] if pair[0] != b"cookie"]
-    return {**scope, "headers": [*headers, (b"cookie", text.encode("latin-1"))]}
