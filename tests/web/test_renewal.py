@@ -1,11 +1,12 @@
 """A page asked for after the access credential has ended."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
-from started import ADMIN_EMAIL, StartedServer
+from started import ADMIN_EMAIL, FIRST_PASSWORD, StartedServer
 
 REFRESH = "phoenix-refresh-token"
 
@@ -56,3 +57,16 @@ def test_cookies_of_others_neither_hinder_nor_get_lost(server: StartedServer) ->
     assert answer.status_code == 200
     assert answer.cookies[REFRESH] != refresh
     assert 'data-theme="dark"' in answer.text
+
+
+def test_the_interface_is_known_under_a_root_path(tmp_path: Path) -> None:
+    with StartedServer(tmp_path, {"PHOENIX_HOST_ROOT_PATH": "/bennu"}) as server:
+        client = server.client()
+        sign_in = {"email": ADMIN_EMAIL, "password": FIRST_PASSWORD}
+        assert client.post("/auth/login", json=sign_in).status_code == 204
+        before = client.cookies[REFRESH]
+        without_access(client)
+        assert client.get("/v1/user").status_code == 401
+        assert client.cookies[REFRESH] == before
+        client.get("/", follow_redirects=False)
+        assert client.cookies[REFRESH] != before

@@ -19,7 +19,7 @@ from bennu.auth.sessions.flow import Sessions, TokenPair
 from bennu.httpio.frame import user_agent_of
 from bennu.httpio.request import ADDRESS, REQUEST_ID
 from bennu.kernel.errors import AppError
-from bennu.network.asgi import cookie_of, with_cookies
+from bennu.network.asgi import cookie_of, route_path, with_cookies
 
 #: Paths that are for programs: those refresh by themselves, or have nothing to refresh.
 _NO_PAGES: Final = ("/v1/", "/api/", "/auth/", "/oauth2/", "/static/", "/.well-known/", "/logout")
@@ -49,7 +49,7 @@ class SessionRenewal:
         headers = scope["headers"]
         if not any(name == b"cookie" and self._refresh_name in value for name, value in headers):
             return False
-        return not scope["path"].startswith(_NO_PAGES)
+        return not route_path(scope).startswith(_NO_PAGES)
 
     async def _renewed(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = scope["headers"]
