@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from started import ADMIN_EMAIL, FIRST_PASSWORD, StartedServer
+from web.browsing import token_on
 
 REFRESH = "phoenix-refresh-token"
 
@@ -57,6 +58,19 @@ def test_cookies_of_others_neither_hinder_nor_get_lost(server: StartedServer) ->
     assert answer.status_code == 200
     assert answer.cookies[REFRESH] != refresh
     assert 'data-theme="dark"' in answer.text
+
+
+def test_an_answer_that_sets_another_cookie_renews_too(server: StartedServer) -> None:
+    client = server.admin()
+    before, token = client.cookies[REFRESH], token_on(client.get("/account"))
+    without_access(client)
+    answer = client.post(
+        "/account/theme", data={"csrf_token": token, "theme": "dark"}, follow_redirects=False
+    )
+    assert answer.status_code == 303, answer.text
+    assert client.cookies["bennu-theme"] == "dark"
+    assert client.cookies[REFRESH] != before
+    assert client.get("/account").status_code == 200
 
 
 def test_the_interface_is_known_under_a_root_path(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ Spec: line 257.
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -80,18 +79,18 @@ class SessionRenewal:
         return {**scope, "headers": with_cookies(scope["headers"], fresh)}
 
     def _setting(self, send: Send, pair: TokenPair) -> Callable[[Message], Awaitable[None]]:
-        """Hand the new credentials to the browser, unless the answer sets others."""
+        """Hand the new credentials to the browser, unless the answer sets or ends a session."""
         made = Response()
         self._cookies.set_on(made, pair)
         fresh = [value for name, value in made.raw_headers if name == b"set-cookie"]
+        own = self._refresh_name + b"="
 
         async def wrapped(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(raw=list(message["headers"]))
-                if "set-cookie" not in headers:
-                    for value in fresh:
-                        headers.append("set-cookie", value.decode("latin-1"))
-                    message = {**message, "headers": headers.raw}
+                headers = list(message["headers"])
+                if not any(n == b"set-cookie" and v.startswith(own) for n, v in headers):
+                    headers += [(b"set-cookie", value) for value in fresh]
+                    message = {**message, "headers": headers}
             await send(message)
 
         return wrapped
