@@ -68,6 +68,32 @@ def test_the_mail_server_is_stored_changed_and_forgotten(server: StartedServer) 
     assert client.get("/v1/settings/smtp").status_code == 404
 
 
+def test_who_may_not_manage_secrets_sees_no_name_in_a_refusal(server: StartedServer) -> None:
+    admin = server.admin()
+    assert send(admin, PAGE, {"key": "HIDDEN_KEY", "value": VALUE}).status_code == 303
+    role = {"name": "POSTMASTER", "permissions": ["settings:manage", "projects:read"]}
+    assert admin.post("/v1/roles", json=role).status_code == 201
+    first, second = "a-first-Password-11", "a-second-Password-12"
+    account = {"email": "p@example.com", "username": "p", "role": "POSTMASTER"}
+    made = {**account, "auth_method": "LOCAL", "password": first}
+    assert admin.post("/v1/users", json={"user": made}).status_code == 201
+    change = {"current_password": first, "password": second}
+    person = server.sign_in("p@example.com", first)
+    assert person.patch("/v1/user", json=change).status_code == 200
+    person = server.sign_in("p@example.com", second)
+    for target, fields in (
+        ("/settings/mail", {**MAIL, "port": "x"}),
+        ("/settings/mail/delete", {}),
+    ):
+        answer = send(person, "/account", {**fields}, target)
+        assert 400 <= answer.status_code < 500
+        assert "HIDDEN_KEY" not in answer.text
+    assert send(admin, PAGE, {}, f"{PAGE}/HIDDEN_KEY/delete").status_code == 303
+    fields = {**MAIL, "username": ""}
+    assert send(person, "/account", {**fields}, "/settings/mail").status_code == 303
+    assert send(person, "/account", {}, "/settings/mail/delete").status_code == 303
+
+
 @pytest.mark.parametrize("port", ["x", "0", "65536", "99999999", "-1"])
 def test_a_port_that_is_none(server: StartedServer, port: str) -> None:
     answer = send(server.admin(), PAGE, {**MAIL, "port": port}, "/settings/mail")

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from started import StartedServer
-from web.browsing import send, texts
+from web.browsing import send, texts, token_on
 
 PAGE = "/settings/users"
 FIRST = "a-first-Password-11"
@@ -29,6 +29,13 @@ def made(client: httpx.Client, name: str, role: str = "MEMBER") -> str:
     answer = send(client, f"{PAGE}?new=1", fields, PAGE)
     assert answer.status_code == 303, answer.text
     return answer.headers["location"].partition("?")[0]
+
+
+def with_own_password(server: StartedServer, name: str) -> httpx.Client:
+    person = server.sign_in(f"{name}@example.com", FIRST)
+    body = {"current_password": FIRST, "password": "a-second-Password-12"}
+    assert person.patch("/v1/user", json=body).status_code == 200
+    return server.sign_in(f"{name}@example.com", "a-second-Password-12")
 
 
 def test_an_account_is_made_changed_and_deleted(server: StartedServer) -> None:
@@ -85,15 +92,27 @@ def test_who_may_only_read_is_shown_no_form(server: StartedServer) -> None:
     role = {"name": "READER", "permissions": ["users:read", "projects:read"]}
     assert admin.post("/v1/roles", json=role).status_code == 201
     made(admin, "reader", "READER")
-    person = server.sign_in("reader@example.com", FIRST)
-    body = {"current_password": FIRST, "password": "a-second-Password-12"}
-    assert person.patch("/v1/user", json=body).status_code == 200
-    person = server.sign_in("reader@example.com", "a-second-Password-12")
+    person = with_own_password(server, "reader")
     page = person.get(PAGE)
     assert page.status_code == 200
     assert "Create User" not in page.text
     assert person.get("/settings/roles").status_code == 403
     assert "You may not do this" in person.get("/settings/audit").text
+
+
+def test_who_may_not_see_accounts_sees_none_in_a_refusal(server: StartedServer) -> None:
+    admin = server.admin()
+    role = {"name": "BLIND", "permissions": ["users:manage", "projects:read"]}
+    assert admin.post("/v1/roles", json=role).status_code == 201
+    other = made(admin, "veiled", "BLIND")
+    made(admin, "blind", "BLIND")
+    person = with_own_password(server, "blind")
+    token = token_on(person.get("/account"))
+    forms = ((PAGE, {"email": "x"}), (other, {"username": " "}), (f"{other}/delete", {}))
+    answers = [person.post(page, data={"csrf_token": token, **form}) for page, form in forms[:2]]
+    answers += [person.get(page) for page, _ in forms]
+    assert [answer.status_code // 100 for answer in answers] == [4] * 5
+    assert not [answer.url for answer in answers if "veiled" in answer.text]
 
 
 def test_nobody_changes_their_own_role(server: StartedServer) -> None:

@@ -59,6 +59,10 @@ class _SecretPages:
             mail_errors={} if mail_error is None else problems_of(mail_error),
         )
 
+    def _may_list(self, request: Request) -> bool:
+        """Whether a refused form may show its page again, which names all secret values."""
+        return caller_of(request).principal.may(Permission.SECRETS_MANAGE)
+
     # --- secret values -------------------------------------------------------------------------
 
     async def keep(self, request: Request) -> Response:
@@ -100,6 +104,8 @@ class _SecretPages:
             server = _mail_server(form)
             await self._settings.change_mail_server(caller_of(request), server, _password(form))
         except AppError as error:
+            if not self._may_list(request):
+                raise
             return await self._show(request, status_of(error), mail_error=error, sent=form)
         return self._pages.go(_PATH, done="changed")
 
@@ -109,6 +115,8 @@ class _SecretPages:
         try:
             await self._settings.delete_mail_server(caller_of(request))
         except AppError as error:
+            if not self._may_list(request):
+                raise
             return await self._show(request, status_of(error), mail_error=error)
         return self._pages.go(_PATH, done="deleted")
 

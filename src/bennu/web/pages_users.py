@@ -9,7 +9,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bennu.access import Caller, Permission
+from bennu.access import Caller, Permission, require
 from bennu.audit.events import EventName
 from bennu.auth.sessions.overview import SessionOverview
 from bennu.httpio.request import caller_of, path_value
@@ -76,12 +76,18 @@ class _UserPages:
             errors={} if error is None else problems_of(error),
         )
 
+    def _may_see(self, request: Request) -> bool:
+        """Whether a refused form may show its page again, with what it tells of accounts."""
+        return caller_of(request).principal.may(Permission.USERS_READ)
+
     async def create(self, request: Request) -> Response:
         """Make an account; its first password is good for choosing another."""
         form = await self._pages.form(request)
         try:
             user = await self._flows.users.create_user(caller_of(request), _new_user(form))
         except AppError as error:
+            if not self._may_see(request):
+                raise
             typed = {name: form.text(name) for name in ("email", "username", "role", "auth_method")}
             return await self._show_all(request, status_of(error), form=typed, error=error)
         return self._pages.go(f"{_PATH}/{global_id(USER, user.row_id)}", done="created")
@@ -125,6 +131,8 @@ class _UserPages:
                 caller_of(request), identifier, _change_of(form, user)
             )
         except AppError as error:
+            if not self._may_see(request):
+                raise
             return await self._show_one(request, status_of(error), error)
         return self._pages.go(f"{_PATH}/{identifier}", done="changed")
 
@@ -136,7 +144,8 @@ class _UserPages:
         return self._pages.go(f"{_PATH}/{identifier}", done="ended")
 
     async def confirm_deleting(self, request: Request) -> Response:
-        """Ask, naming what will be lost."""
+        """Ask, naming what will be lost, those who may see it."""
+        require(caller_of(request).principal, Permission.USERS_READ)
         return await self._show_deleting(request)
 
     async def _show_deleting(
@@ -160,6 +169,8 @@ class _UserPages:
         try:
             await self._flows.users.delete_user(caller_of(request), path_value(request, "user_id"))
         except AppError as error:
+            if not self._may_see(request):
+                raise
             return await self._show_deleting(request, status_of(error), error)
         return self._pages.go(_PATH, done="deleted")
 
