@@ -94,7 +94,7 @@ def test_who_may_not_manage_secrets_sees_no_name_in_a_refusal(server: StartedSer
     assert send(person, "/account", {}, "/settings/mail/delete").status_code == 303
 
 
-@pytest.mark.parametrize("port", ["x", "0", "65536", "99999999", "-1"])
+@pytest.mark.parametrize("port", ["x", "0", "65536", "99999999", "-1", "000001" + "0" * 5_000])
 def test_a_port_that_is_none(server: StartedServer, port: str) -> None:
     answer = send(server.admin(), PAGE, {**MAIL, "port": port}, "/settings/mail")
     assert answer.status_code == 422

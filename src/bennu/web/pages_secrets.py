@@ -134,7 +134,8 @@ def _mail_form(server: MailServer | None, sent: Form | None) -> dict[str, Any]:
 
 def _mail_server(form: Form) -> MailServer:
     port = form.text("port") or str(SMTP_DEFAULT_PORT)
-    if not (port.isascii() and port.isdecimal() and 0 < int(port[:6]) <= _HIGHEST_PORT):
+    is_number = port.isascii() and port.isdecimal() and len(port) <= len(str(_HIGHEST_PORT))
+    if not (is_number and 0 < int(port) <= _HIGHEST_PORT):
         raise SchemaError(FieldProblem(("body", "port"), f"From 1 to {_HIGHEST_PORT}"))
     return MailServer(
         hostname=form.text("hostname"),
