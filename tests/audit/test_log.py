@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -125,6 +126,22 @@ async def test_what_is_pending_is_written_at_the_end(database: Database, audit: 
         await audit.note(FAILED, Caller(SERVER))
     await audit.flush_folded(all_bursts=True)
     assert [row["count"] for row in await rows_of(database)] == [1, 2]
+
+
+async def test_what_is_pending_survives_whoever_stops_waiting_for_it(
+    database: Database, audit: AuditLog, clock: FrozenClock
+) -> None:
+    for number in range(110):
+        for _ in range(2):
+            await audit.note(FAILED, replace(CALLER, address=f"192.0.2.{number}"))
+    clock.advance(FOLD_SECONDS)
+    tick = asyncio.create_task(audit.flush_folded())
+    await asyncio.sleep(0)  # it has begun
+    tick.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await tick
+    await audit.flush_folded(all_bursts=True)
+    assert sum(row["count"] for row in await rows_of(database)) == 220
 
 
 # --- when something is wrong -------------------------------------------------------------------

@@ -67,6 +67,7 @@ class AuditLog:
         #: Told of every record once it is in the trail, and how often its event happened.
         self.on_recorded: Callable[[AuditEvent, int], None] | None = None
         self._flushing = asyncio.Lock()
+        self._flushes: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Make or read the chain's key and its head."""
@@ -218,6 +219,14 @@ class AuditLog:
         Raises:
             UnavailableError: some could not be recorded; they are kept for the next time.
         """
+        flush = asyncio.create_task(self._flush(all_bursts=all_bursts))
+        self._flushes.add(flush)
+        flush.add_done_callback(self._flushes.discard)
+        # Shielded: what was taken is recorded or given back, whoever stops waiting; the flush at
+        # the end of the server comes after it.
+        await asyncio.shield(flush)
+
+    async def _flush(self, *, all_bursts: bool) -> None:
         async with self._flushing:
             now = self._clock.monotonic_seconds()
             waiting = self._folding.take_ended(now, all_bursts=all_bursts)
