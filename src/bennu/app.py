@@ -27,6 +27,7 @@ from bennu.app_translations import (
 )
 from bennu.audit.log import AuditLog
 from bennu.audit.pruning import AuditPruning
+from bennu.audit.reading import AuditReading
 from bennu.audit.routes import audit_routes
 from bennu.auth.api_keys.last_use import LastUses
 from bennu.auth.authenticate import Authenticator
@@ -169,7 +170,7 @@ class Application:
             *session_routes(self._sessions, accounts.cookies, providers.next_address),
             *providers.routes,
             *stored_settings_routes(self._stored),
-            *audit_routes(database, self._audit),
+            *audit_routes(AuditReading(database, self._audit, self._vault)),
             *self._privacy.routes,
             *discovery_routes(lambda: self.routes, settings.security_contact, self._clock),
             *wire_site(site),

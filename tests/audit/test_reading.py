@@ -47,6 +47,15 @@ async def test_pages_and_the_record_of_reading(audit: AuditLog, reading: AuditRe
     assert (await reading.verify(Caller(EVERYBODY))).ok
 
 
+async def test_page_after_page_is_one_reading(audit: AuditLog, reading: AuditReading) -> None:
+    for number in range(3):
+        event = AuditEvent(EventName.PROJECT_CREATED, target=Target("project", str(number)))
+        await audit.note(event, Caller(EVERYBODY))
+    for most, expected in ((2, [4, 3]), (None, [4, 3, 2, 1])):
+        pages = await reading.read_pages(Caller(EVERYBODY), ALL, None, most)
+        assert [record["sequence"] async for page in pages for record in page] == expected
+
+
 @pytest.mark.parametrize(
     "principal",
     [
@@ -61,5 +70,7 @@ async def test_pages_and_the_record_of_reading(audit: AuditLog, reading: AuditRe
 async def test_who_may_not_reads_nothing(reading: AuditReading, principal: Principal) -> None:
     with pytest.raises(DeniedError):
         await reading.read_page(Caller(principal), ALL, None, 2)
+    with pytest.raises(DeniedError):
+        await reading.read_pages(Caller(principal), ALL, None, None)
     with pytest.raises(DeniedError):
         await reading.verify(Caller(principal))

@@ -14,7 +14,7 @@ from bennu.access import ADMIN, MEMBER, VIEWER, Caller
 from bennu.audit.events import AuditEvent, EventName, Outcome, Target
 from bennu.audit.log import AuditLog
 from bennu.audit.query import MOST_RECORDS
-from bennu.audit.reading import NOT_RESTRICTED
+from bennu.audit.reading import NOT_RESTRICTED, AuditReading
 from bennu.audit.routes import NDJSON, audit_routes
 from bennu.encryption.cipher import Cipher, Keyring
 from bennu.encryption.vault import Vault
@@ -44,8 +44,8 @@ FAILED = AuditEvent(EventName.SIGN_IN_FAILED, Outcome.FAILED, "wrong_password", 
 class As:
     """Calls as some principal, the way the gate would let it through."""
 
-    def __init__(self, database: Database, audit: AuditLog) -> None:
-        self._app = application_of(audit_routes(database, audit))
+    def __init__(self, reading: AuditReading) -> None:
+        self._app = application_of(audit_routes(reading))
         self.principal = READER
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,16 +54,20 @@ class As:
 
 
 @pytest.fixture
-async def audit(database: Database, clock: FrozenClock) -> AuditLog:
-    vault = Vault(Cipher(KEYRING), clock, SystemEntropy())
+async def vault(clock: FrozenClock) -> Vault:
+    return Vault(Cipher(KEYRING), clock, SystemEntropy())
+
+
+@pytest.fixture
+async def audit(database: Database, clock: FrozenClock, vault: Vault) -> AuditLog:
     log = AuditLog(database, clock, SystemEntropy(), vault)
     await log.start()
     return log
 
 
 @pytest.fixture
-async def door(database: Database, audit: AuditLog) -> As:
-    return As(database, audit)
+async def door(database: Database, audit: AuditLog, vault: Vault) -> As:
+    return As(AuditReading(database, audit, vault))
 
 
 @pytest.fixture

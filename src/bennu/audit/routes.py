@@ -3,9 +3,8 @@
 Spec: lines 256-260.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -13,17 +12,15 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from bennu.access import Permission
-from bennu.audit.events import AuditEvent, EventName, Outcome, Target
-from bennu.audit.log import AuditLog
-from bennu.audit.query import MOST_RECORDS, AuditFilter, read_records, record_line
-from bennu.audit.reading import refuse_restricted
+from bennu.audit.events import EventName, Outcome
+from bennu.audit.query import MOST_RECORDS, AuditFilter, record_line
+from bennu.audit.reading import AuditReading, refuse_restricted
 from bennu.httpio.request import caller_of, query_values
 from bennu.httpio.respond import json_answer
 from bennu.httpio.route import Query, Route
 from bennu.kernel.clock import to_microseconds
 from bennu.kernel.errors import InvalidError
 from bennu.kernel.ids import global_id, row_id_of
-from bennu.storage.database import Database
 
 NDJSON: Final = "application/x-ndjson"
 _CURSOR: Final = "AuditEvent"
@@ -92,53 +89,36 @@ class AuditEventListAnswer(msgspec.Struct):
 class _AuditHandlers:
     """Decode, read, encode."""
 
-    def __init__(self, database: Database, audit: AuditLog) -> None:
-        self._database, self._audit = database, audit
+    def __init__(self, reading: AuditReading) -> None:
+        self._reading = reading
 
     async def listing(self, request: Request) -> Response:
         """Records that match; that they were read is recorded first."""
         caller = caller_of(request)
-        refuse_restricted(caller.principal)
+        refuse_restricted(caller.principal)  # before what they ask for is looked at
         values = query_values(request, _LIST_QUERY)
         wanted, beyond = _filter_of(values), _beyond(values["cursor"])
-        limit = values["limit"]
-        event = AuditEvent(EventName.AUDIT_READ, target=Target("audit"))
-        await self._audit.note(event, caller)
+        most = values["limit"] if isinstance(values["limit"], int) else None
         if NDJSON in request.headers.get("accept", "").lower():
-            most = limit if isinstance(limit, int) else None
-            return await self._stream(wanted, beyond, most)
-        return await self._page(wanted, beyond, limit if isinstance(limit, int) else _DEFAULT_LIMIT)
-
-    async def _page(self, wanted: AuditFilter, beyond: int | None, limit: int) -> Response:
-        read = partial(read_records, wanted=wanted, limit=limit + 1, beyond=beyond)
-        found = await self._database.read(read)
-        shown = found[:limit]
-        following = global_id(_CURSOR, shown[-1]["sequence"]) if len(found) > limit else None
-        return json_answer({"data": shown, "next_cursor": following})
-
-    async def _stream(self, wanted: AuditFilter, beyond: int | None, most: int | None) -> Response:
-        """Send line by line; the first page is read before, so that a refusal is still one."""
-        read = partial(read_records, wanted=wanted, limit=most or MOST_RECORDS)
-        first = await self._database.read(partial(read, beyond=beyond))
-
-        async def lines() -> AsyncIterator[bytes]:
-            page = first
-            while page:
-                yield b"".join(record_line(record) for record in page)
-                if most is not None or len(page) < MOST_RECORDS:
-                    return
-                page = await self._database.read(partial(read, beyond=page[-1]["sequence"]))
-
-        return StreamingResponse(lines(), media_type=NDJSON)
+            pages = await self._reading.read_pages(caller, wanted, beyond, most)
+            return StreamingResponse(_lines(pages), media_type=NDJSON)
+        page = await self._reading.read_page(caller, wanted, beyond, most or _DEFAULT_LIMIT)
+        following = None if page.beyond is None else global_id(_CURSOR, page.beyond)
+        return json_answer({"data": page.records, "next_cursor": following})
 
 
-def audit_routes(database: Database, audit: AuditLog) -> tuple[Route, ...]:
+async def _lines(pages: AsyncIterator[Sequence[dict[str, Any]]]) -> AsyncIterator[bytes]:
+    async for page in pages:
+        yield b"".join(record_line(record) for record in page)
+
+
+def audit_routes(reading: AuditReading) -> tuple[Route, ...]:
     """Return the route of the audit trail."""
     return (
         Route(
             method="GET",
             path="/v1/audit_events",
-            handler=_AuditHandlers(database, audit).listing,
+            handler=_AuditHandlers(reading).listing,
             permission=Permission.AUDIT_READ,
             summary="Records of the audit trail, newest first; NDJSON on demand",
             response=AuditEventListAnswer,
