@@ -69,6 +69,20 @@ def test_a_mistake_is_told_beside_its_field_and_nothing_typed_is_lost(
         assert 'id="wrong-expires_at"' in wrong.text
 
 
+def test_a_key_is_for_the_projects_that_were_ticked_and_no_namesake(server: StartedServer) -> None:
+    client = signed_in_browser(server)
+    shop = client.post("/v1/projects", json={"name": "shop"}).json()["data"]["id"]
+    assert client.post("/v1/projects", json={"name": shop}).status_code == 200
+    assert f'name="projects" value="{shop}"' in client.get(f"{PAGE}?new=1").text
+    key = made(client, name="of one shop", permissions=["projects:read"], projects=[shop])
+    seen = server.client(key).get("/v1/projects").json()["data"]
+    assert [project["name"] for project in seen] == ["shop"]
+    ticked = {"name": " ", "permissions": ["projects:read"], "projects": [shop] * 1_000}
+    answer = send(client, f"{PAGE}?new=1", ticked, PAGE)
+    assert answer.status_code == 422
+    assert f'value="{shop}" checked' in answer.text
+
+
 def test_nothing_ticked_is_a_mistake(server: StartedServer) -> None:
     answer = send(signed_in_browser(server), f"{PAGE}?new=1", {"name": "none"}, PAGE)
     assert answer.status_code == 422

@@ -13,7 +13,8 @@ from bennu.httpio.request import body_within
 from bennu.kernel.errors import MalformedError
 
 FORM_LIMIT_BYTES: Final = 262_144
-_MOST_FIELDS: Final = 500
+#: Room for a key of as many projects as there may be boxes for, and for all its permissions.
+_MOST_FIELDS: Final = 1_200
 _MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
 
 

@@ -113,7 +113,7 @@ class _ApiKeyPages:
             "description": given.text("description"),
             "expires_at": given.text("expires_at"),
             "groups": permission_choices(own, ticked),
-            "projects": [project.name for project in await self._projects(caller)],
+            "projects": await self._projects(caller),
             "chosen_projects": given.many("projects"),
             "errors": {} if error is None else problems_of(error),
         }

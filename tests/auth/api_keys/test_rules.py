@@ -122,6 +122,19 @@ async def test_a_role_is_known_and_not_above_the_makers(database: Database) -> N
         await database.read(lambda c: clean_role(c, BUILT_IN_ROLES[MEMBER], "ADMIN"))
 
 
+async def test_an_id_means_its_project_and_none_that_is_named_like_it(database: Database) -> None:
+    one = await database.write(lambda c: insert_project(c, "one", None, 1))
+    public_id = global_id("Project", one.row_id)
+    twin = await database.write(lambda c: insert_project(c, public_id, None, 1))
+    twin_id = global_id("Project", twin.row_id)
+    found = await database.read(lambda c: clean_projects(c, [public_id]))
+    assert found == {one.row_id}
+    assert await database.read(lambda c: clean_projects(c, [twin_id])) == {twin.row_id}
+    nobodys = global_id("Project", 10**6)
+    named = await database.write(lambda c: insert_project(c, nobodys, None, 1))
+    assert await database.read(lambda c: clean_projects(c, [nobodys])) == {named.row_id}
+
+
 async def test_projects_are_found_by_name_and_by_id(database: Database) -> None:
     one = await database.write(lambda c: insert_project(c, "one", None, 1))
     two = await database.write(lambda c: insert_project(c, "two", None, 1))

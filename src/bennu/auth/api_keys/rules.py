@@ -151,6 +151,9 @@ def clean_projects(
 ) -> frozenset[int] | None:
     """Return the rows of the projects that a key is restricted to, None for no restriction.
 
+    Why safe: a text that is the id of a project means that one alone. Whoever names a project like
+    another's id brings it under no key that was made for the other.
+
     Raises:
         SchemaError: none is named, too many are, or one that does not exist.
     """
@@ -160,7 +163,9 @@ def clean_projects(
         raise _wrong("projects", f"Input should be at most {PROJECTS_LIMIT} projects")
     by_id = {i: row_id for i in identifiers if (row_id := row_id_of(i, "Project")) is not None}
     found = project_rows(connection, tuple(identifiers), tuple(by_id.values()))
-    missing = [i for i in identifiers if by_id.get(i) not in found and i not in found.values()]
+    by_text = {name: row_id for row_id, name in found.items()}
+    by_text.update((i, row_id) for i, row_id in by_id.items() if row_id in found)
+    missing = [i for i in identifiers if i not in by_text]
     if missing or not identifiers:
         raise _wrong("projects", "Input should be names or ids of projects that exist", missing)
-    return frozenset(found)
+    return frozenset(by_text[i] for i in identifiers)
