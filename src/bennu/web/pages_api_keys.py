@@ -3,6 +3,7 @@
 Spec: lines 136-141, 152-154.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from bennu.auth.api_keys.authority import KIND_NAMES
 from bennu.auth.api_keys.flow import ApiKeys
 from bennu.auth.api_keys.making import MadeApiKey
 from bennu.auth.api_keys.rotation import KeyRotation
-from bennu.auth.api_keys.store import SYSTEM_KEYS, USER_KEYS
+from bennu.auth.api_keys.store import SYSTEM_KEYS, USER_KEYS, ApiKey
 from bennu.httpio.dispatch import origin_of
 from bennu.httpio.request import caller_of, path_value
 from bennu.httpio.respond import status_of
@@ -83,10 +84,13 @@ class _ApiKeyPages:
             found = await keys.list_keys(USER_KEYS) + await keys.list_keys(SYSTEM_KEYS)
         else:
             found = await keys.list_own_keys(caller)
+        newest = sorted(found, key=lambda key: (-key.created_at, -key.row_id))
+        return await self._shown(caller, newest)
+
+    async def _shown(self, caller: Caller, keys: Sequence[ApiKey]) -> list[KeyRow]:
         names = {project.row_id: project.name for project in await self._projects(caller)}
         now = to_microseconds(self._flows.clock.now_utc())
-        newest = sorted(found, key=lambda key: (-key.created_at, -key.row_id))
-        return [key_row(key, names, now) for key in newest]
+        return [key_row(key, names, now) for key in keys]
 
     async def _projects(self, caller: Caller) -> tuple[Project, ...]:
         if not caller.principal.may(Permission.PROJECTS_READ):
@@ -136,11 +140,10 @@ class _ApiKeyPages:
     # --- one key -------------------------------------------------------------------------------
 
     async def _row_of(self, request: Request) -> KeyRow:
-        wanted = path_value(request, "key_id")
-        for row in await self._rows(caller_of(request)):
-            if row.id == wanted:
-                return row
-        raise NotFoundError("There is no such API key, or it is not yours")
+        caller, identifier = caller_of(request), path_value(request, "key_id")
+        key = await self._flows.keys.get_key(caller, identifier, _kind_of(identifier))
+        (row,) = await self._shown(caller, [key])
+        return row
 
     async def confirm_revoking(self, request: Request) -> Response:
         """Ask, naming what will be lost."""

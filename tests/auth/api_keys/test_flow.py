@@ -198,6 +198,22 @@ async def test_everybody_lists_their_own_keys(accounts: Accounts) -> None:
     assert [k.role for k in await accounts.keys.list_keys(SYSTEM_KEYS)] == ["SYSTEM"]
 
 
+async def test_one_key_is_shown_to_its_owner_and_to_admins(accounts: Accounts) -> None:
+    session, made = await key_of(accounts)
+    other = await accounts.sign_in(await accounts.add_user("bob"))
+    service = await accounts.keys.create_system_key(OPERATOR, NewApiKey("s"))
+    own, of_service = key_id_of(made.key), key_id_of(service.key)
+    for caller in (session, OPERATOR):
+        assert (await accounts.keys.get_key(caller, own, USER_KEYS)).name == "key"
+    assert (await accounts.keys.get_key(OPERATOR, of_service, SYSTEM_KEYS)).name == "s"
+    with pytest.raises(NotFoundError):
+        await accounts.keys.get_key(other, own, USER_KEYS)
+    with pytest.raises(NotFoundError):
+        await accounts.keys.get_key(session, of_service, SYSTEM_KEYS)
+    with pytest.raises(InvalidError):
+        await accounts.keys.get_key(OPERATOR, own, SYSTEM_KEYS)
+
+
 async def test_a_revoked_key_is_refused_at_once_and_leaves_nothing(accounts: Accounts) -> None:
     session, made = await key_of(accounts)
     assert await accounts.works(made.text)

@@ -226,6 +226,17 @@ class ApiKeys:
         most = None if limit is None else limit + 1
         return await self._database.read(lambda c: newest_api_keys(c, kind, None, most, at_most_id))
 
+    async def get_key(self, caller: Caller, identifier: str, kind: str) -> ApiKey:
+        """Return one key of the caller's own, or any key to who may manage all.
+
+        Raises:
+            InvalidError: it is no public id of such a key.
+            NotFoundError: there is no such key, or it is another user's.
+        """
+        row_id = key_row_of(identifier, kind)
+        await self._uses.write_uses(all_uses=True)
+        return known_to(caller, await self._database.read(lambda c: find_api_key(c, kind, row_id)))
+
     async def identify_key(self, caller: Caller, text: Secret) -> ApiKey:
         """Say whose key this is, for one that was found where it does not belong.
 
