@@ -50,6 +50,8 @@ _SHORTEST_SECRET: Final = 43
 _SHORTEST_SHARED_KEY_BYTES: Final = 32
 #: Some 30,000 years; also keeps infinity out.
 _LATEST_TIME: Final = 1e12
+#: What the library raises for tokens that anybody may send; JSON can be too deep for it.
+_UNREADABLE: Final = (JoseError, ValueError, TypeError, RecursionError)
 _LOGOUT_TYPE: Final = re.compile(r"(application/)?logout\+jwt", re.IGNORECASE)
 
 
@@ -204,11 +206,11 @@ def _open(
     registry = Registry(algorithms=expected.algorithms, strict_check_header=False)
     try:
         header = extract_compact(token.encode("utf-8", "replace"), None, registry).headers()
-    except (JoseError, ValueError, TypeError):
+    except _UNREADABLE:
         raise TokenRefusedError("unreadable") from None
-    algorithm = header.get("alg")
-    if "crit" in header:
+    if not isinstance(header, dict) or "crit" in header:
         raise TokenRefusedError("unreadable")
+    algorithm = header.get("alg")
     if algorithm not in expected.algorithms or algorithm not in _KIND_OF:
         raise TokenRefusedError("wrong_algorithm")
     kid = header.get("kid")
@@ -236,9 +238,11 @@ def _first_verified(
 ) -> Mapping[str, Any]:
     for key in keys:
         try:
-            return jwt.decode(token, key, algorithms=[algorithm], registry=registry).claims
-        except (JoseError, ValueError, TypeError):
+            claims = jwt.decode(token, key, algorithms=[algorithm], registry=registry).claims
+        except _UNREADABLE:
             continue
+        if isinstance(claims, dict):
+            return claims
     raise TokenRefusedError("bad_signature")
 
 
