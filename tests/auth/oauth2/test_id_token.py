@@ -98,13 +98,21 @@ def test_a_short_client_secret_is_no_key() -> None:
         verified_claims(token, PUBLIC, expected(client_secret=None))
 
 
-def test_a_shared_key_of_the_documents_verifies_hs256_only() -> None:
+def test_a_shared_key_of_the_documents_verifies_nothing() -> None:
+    """Everybody can read it; OpenID Connect Core 10.1 knows the client secret only."""
     shared = SharedKey(b"0123456789abcdef0123456789abcdef")
-    keys = keys_of({"keys": [{**shared.as_dict(private=False), "kid": "s"}]})
+    published = {**shared.as_dict(private=False), "kid": "s"}
+    assert keys_of({"keys": [published]}) == ()
+    keys = keys_of({"keys": [published, RSA_KEY.as_dict(private=False)]})
     token = id_token({"alg": "HS256", "kid": "s"}, shared)
-    assert verified_claims(token, keys, expected(client_secret=None))
+    with pytest.raises(UnknownKeyError):
+        verified_claims(token, keys, expected(client_secret=None))
+    with pytest.raises(TokenRefusedError, match="bad_signature"):
+        verified_claims(token, keys, expected())
     with pytest.raises(TokenRefusedError, match="wrong_algorithm"):
         verified_claims(token, keys, expected(algorithms=("RS256",)))
+    own = id_token({"alg": "HS256"}, SharedKey(b"a secret of 32 bytes, or even more"))
+    assert verified_claims(own, keys, expected())
 
 
 @pytest.mark.parametrize(
