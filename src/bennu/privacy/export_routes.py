@@ -3,6 +3,7 @@
 Spec: line 266.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -108,8 +109,8 @@ class _ExportHandlers:
 async def _compressed(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     compressor = zstandard.ZstdCompressor(level=3).compressobj()
     async for piece in lines:
-        yield compressor.compress(piece)
-    yield compressor.flush()
+        yield await asyncio.to_thread(compressor.compress, piece)
+    yield await asyncio.to_thread(compressor.flush)
 
 
 def export_routes(jobs: PrivacyJobs, exports: Exports) -> tuple[Route, ...]:
