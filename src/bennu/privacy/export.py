@@ -174,8 +174,8 @@ class Exports:
     def _is_expired(self, job: Job) -> bool:
         return (job.expires_at or 0) <= to_microseconds(self._clock.now_utc())
 
-    async def fetch(self, caller: Caller, identifier: str, token: str) -> Path:
-        """Hand out a file for the first and last time; whoever asked for it deletes it.
+    async def find(self, caller: Caller, identifier: str, token: str) -> Job:
+        """Return the job whose file a link would hand out.
 
         Raises:
             NotFoundError: there is none for this caller, or it was fetched, or its time is over.
@@ -184,6 +184,15 @@ class Exports:
         wanted = self.token_of(job)
         if not wanted or not equal_in_constant_time(token.encode(), wanted.encode()):
             raise NotFoundError("This link does not work, or not any more")
+        return job
+
+    async def fetch(self, caller: Caller, identifier: str, token: str) -> Path:
+        """Hand out a file for the first and last time; whoever asked for it deletes it.
+
+        Raises:
+            NotFoundError: there is none for this caller, or it was fetched, or its time is over.
+        """
+        job = await self.find(caller, identifier, token)
         name = await self._database.write(lambda c: self._take(c, caller, job))
         return self._files.path(name)
 

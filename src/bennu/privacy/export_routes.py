@@ -82,10 +82,12 @@ class _ExportHandlers:
 
     async def download(self, request: Request) -> Response:
         token = str(query_values(request, _DOWNLOAD_QUERY)["token"])
+        caller, identifier = caller_of(request), path_value(request, "job_id")
         if request.method == "HEAD":
             # Looking whether a link works must not use it up.
+            await self._exports.find(caller, identifier, token)
             return empty_answer(200)
-        path = await self._exports.fetch(caller_of(request), path_value(request, "job_id"), token)
+        path = await self._exports.fetch(caller, identifier, token)
         if not path.exists():
             raise MalformedError("The file lies on another machine; ask the server that made it")
         return FileResponse(
