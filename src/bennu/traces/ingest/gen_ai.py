@@ -31,6 +31,7 @@ from bennu.traces.spans.openinference import (
     TOTAL_TOKENS_KEY,
     as_token_count,
 )
+from bennu.traces.spans.model import WHOLE_NUMBERS
 
 PREFIX: Final = "gen_ai."
 OUTPUT_VALUE_KEY: Final = "output.value"
@@ -177,7 +178,8 @@ def _add_total(made: Attributes, attributes: Mapping[str, object]) -> None:
         for key in (PROMPT_TOKENS_KEY, COMPLETION_TOKENS_KEY)
     ]
     whole = [count for count in counts if isinstance(count, int)]
-    if whole and len(whole) == sum(count is not None for count in counts):
+    is_all = bool(whole) and len(whole) == sum(count is not None for count in counts)
+    if is_all and sum(whole) in WHOLE_NUMBERS:
         made[TOTAL_TOKENS_KEY] = sum(whole)
 
 
