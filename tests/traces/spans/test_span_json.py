@@ -149,6 +149,9 @@ def test_missing_and_wrong_fields_are_named_with_their_place() -> None:
 
 def test_problems_are_bounded() -> None:
     assert len(problems_of(*["x"] * 500)) == 100
+    ((loc, _, message),) = problems_of(*["x"] * 50_001)
+    assert loc == ("body", "data")
+    assert "at most 50000 items" in message
 
 
 @pytest.mark.parametrize(

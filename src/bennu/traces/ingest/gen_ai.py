@@ -21,6 +21,7 @@ from bennu.traces.ingest.gen_ai_messages import (
 )
 from bennu.traces.spans.attributes import encode_value, unflatten
 from bennu.traces.spans.events import SpanEvent
+from bennu.traces.spans.model import WHOLE_NUMBERS
 from bennu.traces.spans.openinference import (
     COMPLETION_TOKENS_KEY,
     INPUT_MIME_TYPE_KEY,
@@ -31,7 +32,6 @@ from bennu.traces.spans.openinference import (
     TOTAL_TOKENS_KEY,
     as_token_count,
 )
-from bennu.traces.spans.model import WHOLE_NUMBERS
 
 PREFIX: Final = "gen_ai."
 OUTPUT_VALUE_KEY: Final = "output.value"

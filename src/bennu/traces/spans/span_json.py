@@ -20,6 +20,7 @@ from bennu.traces.spans.attributes import flatten
 from bennu.traces.spans.events import SpanEvent, events_to_json, iso_from_ns
 from bennu.traces.spans.model import (
     LATEST_NS,
+    MOST_SPANS_PER_REQUEST,
     STATUS_CODES,
     Span,
     UnusableSpanError,
@@ -138,12 +139,17 @@ def spans_from_json(items: Sequence[object]) -> tuple[tuple[Span, ...], tuple[In
 
     Raises:
         SchemaError: a field is missing, of the wrong type, or a time without a zone; each problem
-            names its span by position.
+            names its span by position. Or there are more than 50,000 of them.
     """
+    if len(items) > MOST_SPANS_PER_REQUEST:
+        text = f"List should have at most {MOST_SPANS_PER_REQUEST} items"
+        raise SchemaError(FieldProblem(("body", "data"), text))
     spans: list[Span] = []
     invalid: list[InvalidSpan] = []
     problems: list[FieldProblem] = []
     for position, item in enumerate(items):
+        if len(problems) >= _PROBLEMS_TOLD:
+            break
         loc = ("body", "data", position)
         try:
             posted = msgspec.convert(item, _PostedSpan)
