@@ -12,6 +12,7 @@ NAMED_HOSTS = frozenset(
     {
         "accounts.google.com",
         "cognito-idp.us-east-1.amazonaws.com",
+        "company.okta.com",
         "json-schema.org",
         "keycloak.company.com",
         "ldap.company.com",

@@ -86,3 +86,16 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
         "# A `b` c!\n\n[1](#a-b-c) [2](#a-b) [3](page.md#a-b-c) [4](other.md) ![5](x)\n"
     )
     assert broken_links(page) == ["#a-b", "other.md", "x"]
+
+
+def test_each_control_of_soc2_names_its_test() -> None:
+    rows = [
+        line
+        for line in (ROOT / "docs/compliance/soc2.md").read_text("utf-8").splitlines()
+        if line.startswith("| ") and not line.startswith(("| control", "| criterion"))
+    ]
+    assert len(rows) > 20
+    for row in rows:
+        tests = re.findall(r"`(tests/[\w/]+/?test_\w+\.py)`", row)
+        assert tests, row
+        assert all("def test_" in (ROOT / test).read_text("utf-8") for test in tests), row

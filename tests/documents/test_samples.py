@@ -29,9 +29,12 @@ PAGES = sorted(
 ELSEWHERE = {
     "docs/operations/audit.md": "tests/spec/test_10_operations.py",
     "docs/operations/rotation.md": "tests/spec/test_10_operations.py",
+    "docs/operations/backup.md": "tests/documents/test_backup.py",
 }
 #: Pages about the first minutes: each is read beside a server that nobody has used yet.
-FIRST_PAGES = ("README.md",)
+FIRST_PAGES = ("README.md", "docs/getting-started.md")
+#: Single samples that need more than one server, by a word of theirs, and the tests that run them.
+SAMPLES_ELSEWHERE = {"OLD_URL": "tests/documents/test_backup.py"}
 _RUN = frozenset({"sh", "python"})
 _PROGRAMS = re.compile(r"^\s*(bennu|curl|pip|openssl|make|python3?|systemctl|psql) ", re.MULTILINE)
 _REFERENCE = re.compile(r"\$\{([A-Z_]+)\}")
@@ -39,6 +42,17 @@ _REFERENCE = re.compile(r"\$\{([A-Z_]+)\}")
 
 def read(page: str) -> list[Block]:
     return samples_of((ROOT / page).read_text("utf-8"))
+
+
+def runnable(page: str) -> list[Block]:
+    """Return what is run beside the server of these tests."""
+    return [
+        block
+        for block in read(page)
+        if block.language in _RUN
+        and not block.not_run
+        and not any(word in block.text for word in SAMPLES_ELSEWHERE)
+    ]
 
 
 def pages_with(*languages: str) -> list[str]:
@@ -131,9 +145,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartedServer]:
 )
 def test_shell_and_python_samples_run(page: str, server: StartedServer, tmp_path: Path) -> None:
     reader = Reader(server, tmp_path, is_first=False)
-    for block in read(page):
-        if block.language in _RUN and not block.not_run:
-            reader.follow(block)
+    for block in runnable(page):
+        reader.follow(block)
 
 
 @pytest.mark.xdist_group("documents")
@@ -142,9 +155,8 @@ def test_the_first_minutes_end_with_a_span(page: str, tmp_path: Path) -> None:
     with StartedServer(tmp_path) as server:
         (tmp_path / "reader").mkdir()
         reader = Reader(server, tmp_path / "reader", is_first=True)
-        for block in read(page):
-            if block.language in _RUN and not block.not_run:
-                reader.follow(block)
+        for block in runnable(page):
+            reader.follow(block)
         names = [p["name"] for p in server.admin().get("/v1/projects").json()["data"]]
         spans = [
             span["name"]
@@ -180,7 +192,7 @@ def test_settings_pass_the_check(page: str, tmp_path: Path) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text("a-file-of-the-sample-0123456789-abcdef")
             text = text.replace(path, str(file))
-        if "PHOENIX_SECRET=" not in text.replace(" ", ""):
+        if not re.search(r"^PHOENIX_SECRET(_FILE)? ?=", text, re.MULTILINE):
             text += f"PHOENIX_SECRET = {SECRET}\n"
         sample = tmp_path / "sample.env"
         sample.write_text(text)

@@ -1,6 +1,5 @@
 """How Sphinx makes the site of the documents; tools/build_docs_site.py calls it."""
 
-from pygments.lexers.configs import IniLexer
 from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 
@@ -18,7 +17,7 @@ myst_heading_anchors = 4
 myst_enable_extensions: list[str] = []
 nitpicky = True
 #: Named for the tests of samples; no lexer of that name exists.
-_LEXERS = {"env": IniLexer, "caddyfile": TextLexer}
+_LEXERS = {"env": TextLexer, "caddyfile": TextLexer}
 
 
 def setup(app: Sphinx) -> None:
