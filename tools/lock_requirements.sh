@@ -4,7 +4,7 @@
 set -eu
 bin=$1
 # Pins stay as they are unless the second word is --upgrade.
-compile=("$bin/uv" pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-strip-extras ${2:-})
+compile=("$bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-strip-extras ${2:-})
 "${compile[@]}" --extra postgres --extra redis --extra aws pyproject.toml -o requirements/runtime.txt
 "${compile[@]}" -c requirements/runtime.txt requirements/development.in -o requirements/development.txt
 # What the container image holds besides python-ldap: all extras that come as wheels.
