@@ -139,14 +139,32 @@ def _http_server(
     )
 
 
+@contextlib.contextmanager
+def _listening(settings: Settings) -> Iterator[tuple[socket.socket, socket.socket | None]]:
+    """Bind the ports of HTTP and, if anybody wants them, of the metrics while the block runs.
+
+    Raises:
+        StartError: one is taken; nothing was begun yet that would have to be ended.
+    """
+    network, monitoring = settings.network, settings.monitoring
+    with listening_socket(network.host, network.port) as http:
+        if not monitoring.enabled:
+            yield http, None
+            return
+        with listening_socket(
+            monitoring.host, monitoring.port, "PHOENIX_PROMETHEUS_PORT"
+        ) as metrics:
+            yield http, metrics
+
+
 @contextlib.asynccontextmanager
-async def _serving_metrics(application: Application, settings: Settings) -> AsyncIterator[None]:
+async def _serving_metrics(
+    application: Application, listener: socket.socket | None
+) -> AsyncIterator[None]:
     """Serve the metrics on their own port while the block runs, if anybody wants them."""
-    if application.metrics_asgi is None:
+    if application.metrics_asgi is None or listener is None:
         yield
         return
-    where = settings.monitoring
-    listener = listening_socket(where.host, where.port, "PHOENIX_PROMETHEUS_PORT")
     protocol = application.front.connections.protocol_class()
     server = _uvicorn_server(application.metrics_asgi, protocol)
     running = asyncio.create_task(server.serve(sockets=[listener]))
@@ -155,7 +173,6 @@ async def _serving_metrics(application: Application, settings: Settings) -> Asyn
     finally:
         server.should_exit = True
         await running
-        listener.close()
 
 
 def _uvicorn_server(
@@ -238,10 +255,21 @@ async def serve(settings: Settings) -> None:
         StartError: a port is taken.
         AppError: the database, a secret or a certificate does not allow a start.
     """
-    loop, stopping = asyncio.get_running_loop(), _asked_to_stop()
+    stopping = _asked_to_stop()
     application = Application(settings)
     certificates = _certificates(settings, application)
-    listener = listening_socket(settings.network.host, settings.network.port)
+    with _listening(settings) as listeners:
+        await _serve_on(listeners, settings, application, certificates, stopping)
+
+
+async def _serve_on(
+    listeners: tuple[socket.socket, socket.socket | None],
+    settings: Settings,
+    application: Application,
+    certificates: LiveCertificates | None,
+    stopping: asyncio.Event,
+) -> None:
+    loop = asyncio.get_running_loop()
     path = probe_socket_path(settings.storage.working_dir, settings.network.port)
     probe = ProbeSocket(path, application.readiness.reasons)
     watching: list[asyncio.Task[None]] = []
@@ -249,14 +277,14 @@ async def serve(settings: Settings) -> None:
         await application.start()
         http = _http_server(application, settings, certificates)
         rpc = await _grpc_server(application, settings, certificates)
-        running = asyncio.create_task(http.serve(sockets=[listener]))
+        running = asyncio.create_task(http.serve(sockets=[listeners[0]]))
         await probe.start()
         watching.append(asyncio.create_task(application.front.connections.watch()))
         if certificates is not None:
             watching.append(asyncio.create_task(certificates.watch()))
             loop.add_signal_handler(signal.SIGHUP, certificates.look_now)
             application.watched.certificate_days = lambda: certificates.days_left
-        async with _serving_metrics(application, settings):
+        async with _serving_metrics(application, listeners[1]):
             application.announce()
             gc.freeze()  # what is there now stays; collections need not walk it again
             waiting = asyncio.create_task(stopping.wait())
@@ -267,7 +295,6 @@ async def serve(settings: Settings) -> None:
         await asyncio.gather(running, rpc.stop(GRACE_SECONDS))
         waiting.cancel()
     finally:
-        listener.close()
         for task in watching:
             task.cancel()
         await probe.stop()

@@ -59,6 +59,12 @@ def test_states(check: str, env: dict[str, str], state: State) -> None:
     assert state_of(check, **env) is state
 
 
+def test_metrics_that_others_can_read_are_said_once() -> None:
+    env = {**GOOD, "PHOENIX_ENABLE_PROMETHEUS": "true", "PHOENIX_PROMETHEUS_HOST": "::"}
+    found = [f for f in check_practices(read_settings(env)) if "PROMETHEUS" in f.variable]
+    assert [f.check for f in found] == ["monitoring"]
+
+
 def test_a_start_says_what_fails(tmp_path: Path) -> None:
     with StartedServer(tmp_path, {"PHOENIX_DISABLE_RATE_LIMIT": "true"}) as server:
         (line,) = [text for text in server.log().splitlines() if "doctor.failed" in text]

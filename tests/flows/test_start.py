@@ -176,6 +176,19 @@ def test_a_port_in_use_is_refused_by_name(tmp_path: Path, variable: str) -> None
     assert "Traceback" not in said
 
 
+def test_a_port_of_the_metrics_in_use_is_refused_before_anything_is_served(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        env = {"PHOENIX_ENABLE_PROMETHEUS": "true", "PHOENIX_PROMETHEUS_PORT": port}
+        status, said = refusal(StartedServer(tmp_path, env))
+    assert status == 1
+    assert "PHOENIX_PROMETHEUS_PORT: cannot listen" in said
+    assert "Traceback" not in said
+    assert list(tmp_path.rglob("bennu.db")) == []
+
+
 def test_wrong_settings_end_with_status_2_and_are_all_named(tmp_path: Path) -> None:
     wrong = {"PHOENIX_PORT": "many", "PHOENIX_SECRET": "short", "PHOENIX_LOGGING_MODE": "json"}
     status, said = refusal(StartedServer(tmp_path, wrong))

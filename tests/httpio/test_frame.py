@@ -118,11 +118,23 @@ async def test_the_line_says_who_asked_what_and_how_it_went(
     assert "hidden" not in str(line)
 
 
+@pytest.mark.parametrize("root_path", ["", "/bennu"])
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-async def test_probes_leave_no_lines(path: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_probes_leave_no_lines(
+    path: str, root_path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def below(scope: Any, receive: Any, send: Any) -> None:
+        # As uvicorn hands it on: the path holds the root path.
+        await frame({**scope, "root_path": root_path}, receive, send)
+
+    frame = RequestFrame(fine, FrozenClock(), RepeatableEntropy(), OPTIONS)
+    transport = httpx.ASGITransport(below)
     with caplog.at_level(logging.INFO, "bennu.http"):
-        await through(fine, path)
-    assert lines(caplog, "http.request") == []
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            await client.get(root_path + path)
+            assert lines(caplog, "http.request") == []
+            await client.get(root_path + "/v1" + path)
+    assert len(lines(caplog, "http.request")) == 1
 
 
 @pytest.mark.asvs("13.4.2", "16.3.4", "16.5.1")

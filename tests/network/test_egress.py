@@ -174,6 +174,7 @@ async def test_redirects_stay_on_the_same_origin() -> None:
     [
         *("http://169.254.169.254/latest/meta-data", "//169.254.169.254/", "http://127.0.0.1/"),
         *("https://elsewhere.example/", "http://localhost:1/", "file:///etc/passwd", ""),
+        *("https://[", "//[::1", "http://[x]/", "//a]b/"),
     ],
 )
 async def test_a_redirect_elsewhere_is_not_followed(location: str) -> None:

@@ -1,11 +1,13 @@
 """How requests about exports are read. Spec: line 266."""
 
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import httpx
 import pytest
+import zstandard
 
 from bennu.access import ADMIN, BUILT_IN_ROLES, Caller, Principal, PrincipalKind
 from bennu.httpio.dispatch import application_of
@@ -30,6 +32,9 @@ class Asked:
     async def request_export(self, _: Caller, subject: Subject | None) -> Job:
         self.subjects.append(subject)
         return JOB
+
+    async def project_lines(self, _: Caller, project: str) -> AsyncIterator[bytes]:
+        return pieces(project.encode(), b" and more")
 
     def token_of(self, _: Job) -> str:
         return ""
@@ -76,3 +81,22 @@ async def test_a_body_in_pieces_has_the_bounds_of_any_body() -> None:
         nul = NAMED[0] + b' "value": "\\u0000"}}'
         assert (await client.post("/v1/privacy/exports", content=pieces(nul))).status_code == 422
     assert asked.subjects == []
+
+
+async def test_a_project_is_compressed_beside_the_event_loop() -> None:
+    """A piece takes long enough that others would wait for it."""
+    on_the_loop: list[str] = []
+
+    def note(_: Any, event: str, called: Any) -> None:
+        if event == "c_call":
+            on_the_loop.append(called.__qualname__)
+
+    async with client_of(Asked()) as client:
+        sys.setprofile(note)
+        try:
+            answer = await client.get("/v1/projects/p/export?compression=zstd")
+        finally:
+            sys.setprofile(None)
+    assert zstandard.ZstdDecompressor().decompressobj().decompress(answer.content) == b"p and more"
+    assert on_the_loop
+    assert [name for name in on_the_loop if name.startswith("ZstdCompressionObj")] == []

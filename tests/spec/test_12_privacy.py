@@ -640,7 +640,9 @@ def test_266_nobody_exports_more_than_they_may(server: StartedServer, admin: htt
     assert member.get(done["download_url"]).status_code == 404
     assert server.client().get(done["download_url"]).status_code == 401
     wrong = done["download_url"].rpartition("=")[0] + "=0000"
-    assert admin.get(wrong).status_code == 404
+    assert admin.get(wrong).status_code == admin.head(wrong).status_code == 404
+    assert member.head(done["download_url"]).status_code == 404
+    assert admin.head(done["download_url"]).status_code == 200
     assert member.get("/v1/privacy/exports").json()["data"] == []
     narrow = server.api_key(member, permissions=["traces:ingest"])
     assert server.client(narrow).post("/v1/privacy/exports", json={}).status_code == 403

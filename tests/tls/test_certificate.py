@@ -1,10 +1,14 @@
 """Certificates and keys: what is read, what is refused, what is made."""
 
+import ssl
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from bennu.tls.certificate import (
     PemError,
@@ -196,3 +200,45 @@ def test_a_certificate_that_signs_itself(tmp_path: Path, *, use_ec: bool) -> Non
 def test_what_is_no_host_gets_no_certificate(host: str) -> None:
     with pytest.raises(PemError):
         make_self_signed([host], 1, NOW)
+
+
+def der_with(*extensions: tuple[str, str]) -> bytes:
+    """Make a certificate with extensions as they stand: object identifier, content in hex."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name.from_rfc4514_string("CN=odd")
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, NOW, NOW + timedelta(9))
+    for oid, content in extensions:
+        odd = x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), bytes.fromhex(content))
+        builder = builder.add_extension(odd, critical=False)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+ODD = {
+    # A name in the form of X.400, which nobody uses.
+    "unsupported_name": der_with(("2.5.29.17", "3004a3020500")),
+    "duplicate_extension": der_with(("2.5.29.37", "3000"), ("2.5.29.38", "3000")).replace(
+        bytes.fromhex("0603551d26"), bytes.fromhex("0603551d25")
+    ),
+    "broken_extension": der_with(("2.5.29.17", "ff")),
+    # The identifier of elliptic curves turned into one that nobody knows.
+    "unknown_key": der_with().replace(
+        bytes.fromhex("06072a8648ce3d0201"), bytes.fromhex("06072a8648ce3d0277")
+    ),
+    "unknown_version": der_with().replace(
+        bytes.fromhex("a003020102"), bytes.fromhex("a003020109"), 1
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(ODD))
+def test_a_certificate_that_the_library_cannot_read_is_refused(kind: str) -> None:
+    pem = ssl.DER_cert_to_PEM_cert(ODD[kind]).encode()
+    with pytest.raises(PemError):
+        read_certificate_der(ODD[kind])
+    with pytest.raises(PemError):
+        read_certificates(pem)
+
+
+def test_an_issuer_whose_key_nobody_knows_is_a_gap() -> None:
+    chain = ssl.DER_cert_to_PEM_cert(der_with()) + ssl.DER_cert_to_PEM_cert(ODD["unknown_key"])
+    assert "did not issue certificate 1" in chain_gap(chain.encode())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bennu.kernel.errors import AppError, UnavailableError
+from bennu.kernel.errors import UnavailableError
 from bennu.tls import rotation
 from bennu.tls.certificate import make_self_signed
 from bennu.tls.rotation import CertificateChange, LiveCertificates
@@ -28,7 +28,7 @@ class Deployment:
         self.cert, self.key = folder / "cert.pem", folder / "key.pem"
         self.put("one")
         self.changes: list[CertificateChange] = []
-        self.refusal: AppError | None = None
+        self.refusal: Exception | None = None
         self.settings = TlsSettings(
             http=True, cert_file=self.cert, key_file=self.key, ca_file=ca, verify_client=bool(ca)
         )
@@ -196,3 +196,25 @@ async def test_the_watch_looks_by_itself_and_when_asked(
 
 def test_two_looks_fit_into_the_five_seconds() -> None:
     assert 2 * rotation.LOOK_EVERY_SECONDS < 5
+
+
+async def test_no_failure_ends_the_looking(
+    deployment: Deployment, lines: pytest.LogCaptureFixture
+) -> None:
+    """A recipient that breaks stands for whatever nobody thought of."""
+    deployment.refusal = LookupError("unthought of")
+    deployment.put("two")
+    watching = asyncio.create_task(deployment.live.watch())
+    deployment.live.look_now()
+    async with asyncio.timeout(30):
+        while "tls.certificate.look_failed" not in lines.messages:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    deployment.refusal = None
+    deployment.put("three")
+    deployment.live.look_now()
+    async with asyncio.timeout(30):
+        while len(deployment.changes) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert deployment.shown == "three"
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)

@@ -27,6 +27,7 @@ _SAID_HERE: Final = frozenset(
         "PHOENIX_SMTP_VALIDATE_CERTS",
         "PHOENIX_ALLOWED_ORIGINS",
         "PHOENIX_ENFORCE_PASSWORD_RESET",
+        "PHOENIX_PROMETHEUS_HOST",
     }
 )
 
@@ -312,8 +313,7 @@ def _monitoring(settings: Settings) -> Iterable[Finding]:
             "Nobody is told of a failing disk or of guessing.", "", 272,
         )  # fmt: skip
         return
-    is_wide = not (monitoring.host in {"localhost", "::1"} or monitoring.host.startswith("127."))
-    is_open = is_wide and monitoring.token is None
+    is_open = not monitoring.is_local and monitoring.token is None
     yield Finding(
         "monitoring",
         State.WARN if is_open else State.OK,

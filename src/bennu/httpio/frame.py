@@ -96,7 +96,7 @@ class RequestFrame:
                 await text_answer("Internal Server Error", 500)(scope, receive, framed)
         if options.on_answer is not None:
             options.on_answer(status[0] if status else 0)
-        if scope["path"] not in _QUIET_PATHS and logger.isEnabledFor(logging.INFO):
+        if _path_below_root(scope) not in _QUIET_PATHS and logger.isEnabledFor(logging.INFO):
             self._log(scope, status[0] if status else 0, began)
 
     def _log(self, scope: Scope, status: int, began: float) -> None:
@@ -116,6 +116,12 @@ class RequestFrame:
         if error is not None and error.detail:
             fields["reason"] = error.detail
         logger.info("http.request", extra=fields)
+
+
+def _path_below_root(scope: Scope) -> str:
+    """Return the path without the root path, which the server hands on in front of it."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 def _with_headers(
@@ -145,7 +151,7 @@ def _completed(
     completed += [p for p in (headers.page if is_page else headers.interface) if p[0] not in names]
     if scope["scheme"] == "https":
         completed += headers.by_tls
-    if scope["path"].startswith(_VERSIONED_PATHS, len(scope.get("root_path", ""))):
+    if _path_below_root(scope).startswith(_VERSIONED_PATHS):
         completed.append(_VERSION_HEADER)
     completed.append((b"x-request-id", scope[REQUEST_ID].encode()))
     return completed

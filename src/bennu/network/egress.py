@@ -129,6 +129,13 @@ def target_of(url: str) -> Target:
     return Target(scheme, host, port, rest if rest.startswith("/") else f"/{rest}")
 
 
+def _redirected(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise EgressError("a redirect to what is no address") from None
+
+
 class Egress:
     """Makes the requests.
 
@@ -176,7 +183,7 @@ class Egress:
             answer = await self._send_once(outbound)
             if answer.status not in _REDIRECTS or not outbound.follow_redirects:
                 return answer
-            url = urljoin(outbound.url, answer.headers.get("location", ""))
+            url = _redirected(outbound.url, answer.headers.get("location", ""))
             if outbound.method != "GET" or target_of(url).origin != origin:
                 raise EgressError(f"{origin} redirects elsewhere, which is not followed")
             outbound = replace(outbound, url=url)

@@ -89,6 +89,9 @@ class Erasures:
             await steps.do(lambda _: counts, progress=1.0)
             await self._database.write(lambda c: self._end_count(c, job))
             return
+        # Before it is remembered: what the ledger names, a restored backup loses.
+        row = job.subject.user_row
+        await self._database.read(lambda c: refuse_without_admin(c, row))
         await asyncio.to_thread(self._ledger.remember, entry_of(job, key))
         if job.subject.user_id:
             await self._erase_user(steps, job.subject)

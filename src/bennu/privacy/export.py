@@ -74,9 +74,10 @@ class Exports:
         """
         if job.subject is None:
             return
-        # Random, and the same after a kill: what was half written is written anew.
+        # Only who has the lease may look for what killed processes left, and begin.
+        await self._database.write(self._lease.prove)
         name = f"{job.entry_id}.zip"
-        path = await asyncio.to_thread(self._files.path, name)
+        path = await asyncio.to_thread(self._files.begin, name, self._lease.holder)
         archive = await asyncio.to_thread(ExportArchive, path)
         try:
             sections = await self._sections(job.subject)
@@ -84,11 +85,14 @@ class Exports:
                 await self._write(archive, section)
                 await self._note(job, archive, number / len(sections))
             await asyncio.to_thread(archive.finish, self._about(job))
+            counts = archive.counts
+            await self._database.write(
+                partial(self._end, job=job, path=path, name=name, counts=counts)
+            )
         except BaseException:
             archive.give_up()
             path.unlink(missing_ok=True)
             raise
-        await self._database.write(partial(self._end, job=job, name=name, counts=archive.counts))
 
     async def _write(self, archive: ExportArchive, section: Section) -> None:
         archive.begin(section.name)
@@ -122,12 +126,14 @@ class Exports:
                     partial(traces_naming, subject=subject, after_row=place, until_row=until)
                 )
             )
+            await self._database.write(self._lease.prove)
             place = until
         in_order = array("q", sorted(named))
         spans, sessions = array("q"), set[int]()
         for begin in range(0, len(in_order), _PART):
             some = list(in_order[begin : begin + _PART])
             found = await self._database.read(partial(rows_in_traces, trace_rows=some))
+            await self._database.write(self._lease.prove)
             spans.extend(found[0])
             sessions.update(found[1])
         return RowsOfPerson(in_order, spans, sorted(sessions))
@@ -142,7 +148,10 @@ class Exports:
             "note": "sessions and API keys as they were at that time; keys without their secret",
         }
 
-    def _end(self, connection: Connection, job: Job, name: str, counts: Mapping[str, int]) -> None:
+    def _end(
+        self, connection: Connection, job: Job, path: Path, name: str, counts: Mapping[str, int]
+    ) -> None:
+        """Give the file its name while nobody else can have the lease, and end the job."""
         self._lease.prove(connection)
         now = to_microseconds(self._clock.now_utc())
         end_job(
@@ -158,6 +167,8 @@ class Exports:
         after = {"job_id": job.public_id, "state": "done", "counts": dict(counts)}
         event = AuditEvent(EventName.PRIVACY_EXPORTED, target=target_of(job), after=after)
         self._audit.record(connection, event, caller_of_job(job))
+        # Last, so that a refusal before it leaves nothing: until the commit nobody knows the name.
+        path.replace(self._files.path(name))
 
     # --- the link --------------------------------------------------------------------------
 
@@ -174,8 +185,8 @@ class Exports:
     def _is_expired(self, job: Job) -> bool:
         return (job.expires_at or 0) <= to_microseconds(self._clock.now_utc())
 
-    async def fetch(self, caller: Caller, identifier: str, token: str) -> Path:
-        """Hand out a file for the first and last time; whoever asked for it deletes it.
+    async def find(self, caller: Caller, identifier: str, token: str) -> Job:
+        """Return the job whose file a link would hand out.
 
         Raises:
             NotFoundError: there is none for this caller, or it was fetched, or its time is over.
@@ -184,6 +195,15 @@ class Exports:
         wanted = self.token_of(job)
         if not wanted or not equal_in_constant_time(token.encode(), wanted.encode()):
             raise NotFoundError("This link does not work, or not any more")
+        return job
+
+    async def fetch(self, caller: Caller, identifier: str, token: str) -> Path:
+        """Hand out a file for the first and last time; whoever asked for it deletes it.
+
+        Raises:
+            NotFoundError: there is none for this caller, or it was fetched, or its time is over.
+        """
+        job = await self.find(caller, identifier, token)
         name = await self._database.write(lambda c: self._take(c, caller, job))
         return self._files.path(name)
 

@@ -34,6 +34,19 @@ class ExportFiles:
         self._folder.mkdir(mode=_OWNER_ONLY_DIRECTORY, parents=True, exist_ok=True)
         return self._folder / name
 
+    def begin(self, name: str, holder: str) -> Path:
+        """Return where this process writes a file; what killed ones left half written goes.
+
+        Args:
+            name: that the file gets at the end.
+            holder: of the lease. Its own name keeps a process that lost the lease from the file
+                of the one that has it.
+        """
+        unfinished = self.path(name).with_suffix("")
+        for left in self._folder.glob(f"{unfinished.name}.*.part"):
+            left.unlink(missing_ok=True)
+        return self._folder / f"{unfinished.name}.{holder}.part"
+
     async def drop_all(self) -> None:
         """Delete every file: what was exported before an erasure must not outlive it."""
         await self._drop(None)

@@ -3,6 +3,7 @@
 Spec: line 266.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -81,10 +82,12 @@ class _ExportHandlers:
 
     async def download(self, request: Request) -> Response:
         token = str(query_values(request, _DOWNLOAD_QUERY)["token"])
+        caller, identifier = caller_of(request), path_value(request, "job_id")
         if request.method == "HEAD":
             # Looking whether a link works must not use it up.
+            await self._exports.find(caller, identifier, token)
             return empty_answer(200)
-        path = await self._exports.fetch(caller_of(request), path_value(request, "job_id"), token)
+        path = await self._exports.fetch(caller, identifier, token)
         if not path.exists():
             raise MalformedError("The file lies on another machine; ask the server that made it")
         return FileResponse(
@@ -108,8 +111,8 @@ class _ExportHandlers:
 async def _compressed(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     compressor = zstandard.ZstdCompressor(level=3).compressobj()
     async for piece in lines:
-        yield compressor.compress(piece)
-    yield compressor.flush()
+        yield await asyncio.to_thread(compressor.compress, piece)
+    yield await asyncio.to_thread(compressor.flush)
 
 
 def export_routes(jobs: PrivacyJobs, exports: Exports) -> tuple[Route, ...]:

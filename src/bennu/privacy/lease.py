@@ -35,6 +35,11 @@ class Lease:
     def __init__(self, name: str, holder: str, clock: Clock) -> None:
         self._name, self._holder, self._clock = name, holder, clock
 
+    @property
+    def holder(self) -> str:
+        """Random, of this process."""
+        return self._holder
+
     def take(self, connection: Connection) -> bool:
         """Take it, or keep it; False when another process holds it."""
         now = to_microseconds(self._clock.now_utc())

@@ -75,11 +75,12 @@ class ErasureReplay:
         if not missing:
             return 0
         logger.warning("privacy.replay", extra={"erasures": len(missing)})
-        counts: Counter[str] = Counter()
-        counts.update(await self._replay_users(missing, key))
+        counts, refused = await self._replay_users(missing, key)
         counts.update(await self._replay_people(missing, key))
         await self._erasures.leave_nothing()
-        await self._database.write(partial(self._record, missing=missing, counts=counts))
+        # What was refused is not carried out, and is tried again by the next start.
+        done = [entry for entry in missing if refused.isdisjoint(entry.digests)]
+        await self._database.write(partial(self._record, done=done, counts=counts))
         return len(missing)
 
     async def _missing(self, key: bytes) -> list[LedgerEntry]:
@@ -97,7 +98,10 @@ class ErasureReplay:
                 logger.error("privacy.ledger_entry_unknown", extra={"entry": entry.id})
         return missing
 
-    async def _replay_users(self, missing: Sequence[LedgerEntry], key: bytes) -> Mapping[str, int]:
+    async def _replay_users(
+        self, missing: Sequence[LedgerEntry], key: bytes
+    ) -> tuple[Counter[str], set[str]]:
+        """Erase accounts; return the counts, and the digests of those that must stay."""
         erased_at = {
             digest: entry.time_at
             for entry in missing
@@ -105,15 +109,19 @@ class ErasureReplay:
             for digest in entry.digests
         }
         counts: Counter[str] = Counter()
+        refused: set[str] = set()
         if not erased_at:
-            return counts
+            return counts, refused
         for row, created_at in await self._database.read(created_users):
             public_id = global_id(USER, row)
             digest = subject_digest(key, ("user", public_id))
             # A number that was given again after the backup was restored is somebody else.
             if digest in erased_at and created_at <= erased_at[digest]:
-                counts.update(await self._replay_user(row, public_id))
-        return counts
+                found = await self._replay_user(row, public_id)
+                counts.update(found)
+                if found.get("refused"):
+                    refused.add(digest)
+        return counts, refused
 
     async def _replay_user(self, row: int, public_id: str) -> Mapping[str, int]:
         counts: Counter[str] = Counter()
@@ -170,10 +178,10 @@ class ErasureReplay:
         return counts
 
     def _record(
-        self, connection: Connection, missing: Sequence[LedgerEntry], counts: Mapping[str, int]
+        self, connection: Connection, done: Sequence[LedgerEntry], counts: Mapping[str, int]
     ) -> None:
         now = to_microseconds(self._database.clock.now_utc())
-        for entry in missing:
+        for entry in done:
             note_applied(connection, entry.id, now)
         found = {name: number for name, number in sorted(counts.items()) if number}
         after = {"state": "replayed", "counts": found}

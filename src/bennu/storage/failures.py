@@ -37,6 +37,7 @@ _SQLITE_AWAY: Final = _SQLITE_BUSY | {
 #: transaction rollback (deadlock), insufficient resources, operator intervention, system error.
 _POSTGRES_AWAY_CLASSES: Final = frozenset({"08", "28", "3D", "40", "53", "57", "58"})
 _POSTGRES_AWAY_CODES: Final = frozenset({"25006", "55P03"})
+_POSTGRES_FOREIGN_KEY_VIOLATION: Final = "23503"
 
 
 class DatabaseUnavailableError(UnavailableError):
@@ -86,6 +87,17 @@ def database_failure(error: BaseException) -> DatabaseUnavailableError | None:
     if isinstance(error, PoolTimeoutError):
         return DatabaseUnavailableError("no free connection in the pool")
     return _postgres_failure(error)
+
+
+def is_row_gone(error: BaseException) -> bool:
+    """Whether a row that others were to belong to is not there, such as a deleted project."""
+    if isinstance(error, DBAPIError):
+        return error.orig is not None and is_row_gone(error.orig)
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", None)
+        return code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    return state == _POSTGRES_FOREIGN_KEY_VIOLATION
 
 
 @contextmanager

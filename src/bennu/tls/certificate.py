@@ -40,6 +40,15 @@ _KEY_BLOCK: Final = re.compile(
     rb"-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL
 )
 
+#: What the library raises for a certificate that it cannot read; only the first is a ValueError.
+_UNREADABLE: Final = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+
 ServerKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 #: A distinguished name in comparable form: its parts in the order of the certificate.
 NameKey = tuple[frozenset[tuple[str, str]], ...]
@@ -122,7 +131,7 @@ def read_certificate_der(der: bytes) -> CertificateFacts:
     """
     try:
         return _facts_of(x509.load_der_x509_certificate(der))
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except _UNREADABLE as error:
         raise PemError(f"not a certificate ({error})") from None
 
 
@@ -132,7 +141,7 @@ def chain_gap(pem: bytes) -> str:
     for number, (issued, issuer) in enumerate(pairwise(chain), start=1):
         try:
             issued.verify_directly_issued_by(issuer)
-        except (ValueError, TypeError, InvalidSignature):
+        except (*_UNREADABLE, TypeError, InvalidSignature):
             return (
                 f"certificate {number + 1} ({issuer.subject.rfc4514_string()}) did not issue "
                 f"certificate {number} ({issued.subject.rfc4514_string()})"
@@ -173,7 +182,7 @@ def read_private_key(pem: bytes, password: str) -> KeyFacts:
 def _parse_all(pem: bytes) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(pem)
-    except (ValueError, UnsupportedAlgorithm):
+    except _UNREADABLE:
         raise PemError("no certificate in PEM form, or one that cannot be read") from None
 
 
@@ -194,7 +203,7 @@ def _facts_of(certificate: x509.Certificate) -> CertificateFacts:
             subject_key=_name_key(certificate.subject),
             may_serve=_may_serve(certificate),
         )
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except _UNREADABLE as error:
         raise PemError(f"a certificate that cannot be read ({error})") from None
 
 

@@ -95,10 +95,16 @@ class LiveCertificates:
         self._look_now.set()
 
     async def watch(self) -> None:
-        """Look at the files again and again, until cancelled."""
+        """Look at the files again and again, until cancelled.
+
+        A look that fails in a way nobody thought of is logged: no file may end the looking.
+        """
         while True:
             is_asked = await self._wait()
-            await self.look(is_asked=is_asked)
+            try:
+                await self.look(is_asked=is_asked)
+            except Exception:
+                logger.exception("tls.certificate.look_failed")
 
     async def _wait(self) -> bool:
         try:

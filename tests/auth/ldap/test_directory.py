@@ -10,7 +10,7 @@ from bennu.auth.ldap.connection import LdapConnection, Query, Scope
 from bennu.auth.ldap.deadline import Deadline
 from bennu.auth.ldap.directory import Directory
 from bennu.auth.ldap.entries import Entry
-from bennu.auth.ldap.faults import LdapFault, Step
+from bennu.auth.ldap.faults import CutAnswerFault, LdapFault, Step
 from bennu.kernel.clock import SystemClock
 from bennu.kernel.secret import Secret
 from fakes.directories import answering, asked, black_hole, ldap_settings, refusing_address, soon
@@ -68,6 +68,25 @@ def test_an_answer_that_the_server_cuts_is_kept_and_noted(
     assert len(search(directory, Query(PEOPLE, "(uid=*)"))) == 2
     directory.close()
     assert "ldap.search.cut_by_server" in caplog.text
+
+
+def test_a_part_of_an_answer_is_none_where_all_of_it_matters(own_slapd: SlapdServer) -> None:
+    own_slapd.restart_with_limits("limits * size.soft=2 size.hard=2")
+    directory = directory_of(own_slapd)
+    with pytest.raises(CutAnswerFault, match="after 2 entries") as caught:
+        search(directory, Query(PEOPLE, "(uid=*)", whole=True))
+    assert not caught.value.is_of_host
+    assert caught.value.step is Step.USER_SEARCH
+    assert caught.value.variables[0] == "PHOENIX_LDAP_BIND_DN"
+    assert search(directory, Query(PEOPLE, "(uid=alice)", whole=True))
+    directory.close()
+
+
+def test_more_than_anybody_reads_is_a_part_too(slapd: SlapdServer) -> None:
+    directory = directory_of(slapd)
+    with pytest.raises(CutAnswerFault):
+        search(directory, Query(PEOPLE, "(uid=*)", most=2, whole=True))
+    directory.close()
 
 
 def test_large_answers_come_in_pages(own_slapd: SlapdServer) -> None:

@@ -153,6 +153,23 @@ async def test_one_base_of_several_that_is_not_there(
         await directory.who("alice", "alicepw")
 
 
+async def test_an_answer_that_the_server_cuts_proves_nobody_and_gives_no_role(
+    own_slapd: SlapdServer,
+) -> None:
+    own_slapd.restart_with_limits("limits * size.soft=1 size.hard=1")
+    with asked(own_slapd.env()) as directory:
+        assert await directory.role("alice", "alicepw") == "VIEWER"
+        assert await directory.who("twice", "twicepw") == "ambiguous_user"
+    groups = own_slapd.env(
+        GROUP_SEARCH_BASE_DNS=GROUPS,
+        GROUP_SEARCH_FILTER="(|(member=%d)(cn=*))",
+        GROUP_ROLE_MAPPINGS=mapped((ADMINS, "ADMIN"), ("*", "VIEWER")),
+    )
+    with asked(groups) as directory, pytest.raises(LdapFault, match="raise its limit") as caught:
+        await directory.who("alice", "alicepw")
+    assert "PHOENIX_LDAP_GROUP_SEARCH_FILTER" in caught.value.variables
+
+
 # --- Active Directory --------------------------------------------------------------------------
 
 AD_ADMINS = f"CN=Phoenix Admins,{ad.GROUPS}"

@@ -209,6 +209,17 @@ async def test_a_directory_that_is_away_changes_nothing_and_alarms(
         made.directory.stop()
 
 
+async def test_an_answer_that_the_server_cuts_disables_nobody(
+    in_step: InStep, own_slapd: SlapdServer
+) -> None:
+    for name in ("alice", "bob"):
+        await in_step.sign_in(name)
+    own_slapd.restart_with_limits("limits * size.soft=1 size.hard=1")
+    report = await in_step.sync.sync_with_directory()
+    assert (report.refusal, report.changes) == ("directory_unavailable", ())
+    assert "raise its limit" in report.detail
+
+
 async def many_people(in_step: InStep, count: int) -> list[User]:
     """Make accounts for people whom the directory does not know."""
     identity = Identity(AuthMethod.LDAP, "ldap", "", "", None, "Somebody", role="VIEWER")

@@ -3,10 +3,13 @@
 Source: OpenID Connect Back-Channel Logout 1.0 section 2.6, RFC 7518 section 3.
 """
 
+import base64
+import json
 import time
 from typing import Any
 
 import pytest
+from joserfc import jws
 
 from bennu.auth.oauth2.id_token import (
     LOGOUT_EVENT,
@@ -95,13 +98,21 @@ def test_a_short_client_secret_is_no_key() -> None:
         verified_claims(token, PUBLIC, expected(client_secret=None))
 
 
-def test_a_shared_key_of_the_documents_verifies_hs256_only() -> None:
+def test_a_shared_key_of_the_documents_verifies_nothing() -> None:
+    """Everybody can read it; OpenID Connect Core 10.1 knows the client secret only."""
     shared = SharedKey(b"0123456789abcdef0123456789abcdef")
-    keys = keys_of({"keys": [{**shared.as_dict(private=False), "kid": "s"}]})
+    published = {**shared.as_dict(private=False), "kid": "s"}
+    assert keys_of({"keys": [published]}) == ()
+    keys = keys_of({"keys": [published, RSA_KEY.as_dict(private=False)]})
     token = id_token({"alg": "HS256", "kid": "s"}, shared)
-    assert verified_claims(token, keys, expected(client_secret=None))
+    with pytest.raises(UnknownKeyError):
+        verified_claims(token, keys, expected(client_secret=None))
+    with pytest.raises(TokenRefusedError, match="bad_signature"):
+        verified_claims(token, keys, expected())
     with pytest.raises(TokenRefusedError, match="wrong_algorithm"):
         verified_claims(token, keys, expected(algorithms=("RS256",)))
+    own = id_token({"alg": "HS256"}, SharedKey(b"a secret of 32 bytes, or even more"))
+    assert verified_claims(own, keys, expected())
 
 
 @pytest.mark.parametrize(
@@ -201,3 +212,32 @@ def test_garbage_costs_little_and_says_so(text: str) -> None:
     with pytest.raises(TokenRefusedError):
         verified_claims(text, PUBLIC, expected())
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *('["alg"]', '["alg", "crit"]', '"alg"', "7", "null", "{}"),
+        '{"alg": []}',
+        '{"alg": {}}',
+        '{"alg": "RS256", "kid": []}',
+        '{"alg": "RS256", "typ": []}',
+        '{"alg": ' + "[" * 5_000 + "]" * 5_000 + "}",
+        "[" * 5_000,
+    ],
+)
+def test_a_header_of_another_kind_is_refused(header: str) -> None:
+    token = f"{base64.urlsafe_b64encode(header.encode()).rstrip(b'=').decode()}.e30.AA"
+    for check in (verified_claims, verified_logout):
+        with pytest.raises(TokenRefusedError):
+            check(token, PUBLIC, expected())
+
+
+@pytest.mark.parametrize(
+    "claims", [json.dumps(["iss"]), '"iss"', "7", "null", '{"a": ' + "[" * 5_000 + "]" * 5_000]
+)
+def test_claims_of_another_kind_are_refused_although_signed(claims: str) -> None:
+    token = jws.serialize_compact({"alg": "RS256"}, claims.encode(), RSA_KEY)
+    for check in (verified_claims, verified_logout):
+        with pytest.raises(TokenRefusedError):
+            check(token, PUBLIC, expected())

@@ -8,7 +8,7 @@ from bennu.auth.oauth2.id_token import UnknownKeyError
 from bennu.auth.oauth2.metadata import MetadataError
 from bennu.auth.oauth2.provider import IdentityProviders, TokenEndpointError
 from bennu.kernel.ids import SystemEntropy
-from bennu.network.egress import Egress
+from bennu.network.egress import Egress, EgressError
 from fakes.clock import FrozenClock
 from fakes.hostile_provider import HostileProvider, json_reply
 from fakes.http_peer import Reply
@@ -121,3 +121,33 @@ async def test_a_document_that_is_not_there_is_said_so(
     with pytest.raises(MetadataError) as refusal:
         await talker.metadata(provider_settings(provider.config_url))
     assert "404" in refusal.value.detail
+
+
+@pytest.mark.parametrize("path", [DOCUMENT, "/jwks"])
+async def test_of_many_at_once_only_the_first_waits_for_a_silent_provider(
+    provider: HostileProvider, clock: FrozenClock, path: str
+) -> None:
+    talker = IdentityProviders(Egress(LOOPBACK), clock, SystemEntropy(), answer_seconds=0.3)
+    settings = provider_settings(provider.config_url)
+    provider.replies[path] = Reply(silent=True)
+    for number in (1, 2):
+        failed = await asyncio.gather(
+            *(talker.keys(settings) for _ in range(20)), return_exceptions=True
+        )
+        assert {type(error) for error in failed} == {EgressError}
+        assert provider.count(path) == number
+        clock.advance(5)
+    del provider.replies[path]
+    assert await talker.keys(settings)
+
+
+async def test_an_address_that_moved_is_asked_at_once(
+    talker: IdentityProviders, provider: HostileProvider
+) -> None:
+    provider.replies[DOCUMENT] = Reply(500)
+    with pytest.raises(MetadataError):
+        await talker.metadata(provider_settings(provider.config_url))
+    del provider.replies[DOCUMENT]
+    with pytest.raises(MetadataError):
+        await talker.metadata(provider_settings(provider.config_url))
+    assert await talker.metadata(provider_settings(f"{provider.config_url}?corrected"))

@@ -108,3 +108,15 @@ async def test_with_the_host_prefix_the_cookie_carries_it(
         failed = await browser.get("/oauth2/nobody/login")
         assert failed.headers["location"] == "/logout?error=unknown_idp"
     prefixed.passwords.stop()
+
+
+async def test_the_route_that_signs_in_names_every_record_that_it_leaves(
+    quick_world: ProviderWorld, provider: HostileProvider
+) -> None:
+    async with quick_world.browser() as browser:
+        await quick_world.sign_in_at(provider, browser)
+    (route,) = (r for r in quick_world.routes if r.path == "/oauth2/{provider}/tokens")
+    left = {record["event"] for record in await quick_world.records()}
+    assert "user.created" in left
+    assert left <= {str(event) for event in route.events}
+    assert {"user.changed", "role.assigned"} <= {str(event) for event in route.events}

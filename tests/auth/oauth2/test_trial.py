@@ -62,6 +62,21 @@ async def test_a_provider_that_is_as_it_must_be(told_the_time: HostileProvider) 
     assert "registered" in steps["redirect"].detail
 
 
+@pytest.mark.parametrize(
+    "date",
+    [
+        *("", "soon", "Wed, 25 Nov 2026 02:00:00"),
+        "Wed, 25 Nov 99999999999999999999 02:00:00 GMT",
+        "Wed, 25 Nov 2026 02:00:00 +99999999999999",
+    ],
+)
+async def test_a_provider_that_tells_no_time(provider: HostileProvider, date: str) -> None:
+    provider.replies["/.well-known/openid-configuration"] = replace(
+        json_reply(provider.document()), headers={"date": date}
+    )
+    assert (await tried(provider))["clock"].detail == "the provider tells no time"
+
+
 def variables(*suffixes: str) -> tuple[str, ...]:
     return tuple(f"PHOENIX_OAUTH2_CORP_{suffix}" for suffix in suffixes)
 

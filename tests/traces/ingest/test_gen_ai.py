@@ -113,6 +113,8 @@ def test_the_kind_follows_from_the_operation(attributes: dict[str, Any], kind: s
         ({"usage__total_tokens": 99, "usage__input_tokens": 1}, 99),
         ({"usage__input_tokens": 4}, 4),
         ({"usage__input_tokens": 4, "usage__output_tokens": "odd"}, None),
+        ({"usage__input_tokens": "9" * 4_300, "usage__output_tokens": "9" * 4_300}, None),
+        ({"usage__input_tokens": 2**63 - 1, "usage__output_tokens": 1}, None),
         ({}, None),
     ],
 )

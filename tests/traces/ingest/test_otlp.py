@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Status, StatusCode
 
-from bennu.kernel.errors import AppError, InvalidError, UnsupportedMediaError
+from bennu.kernel.errors import AppError, InvalidError, TooLargeError, UnsupportedMediaError
 from bennu.traces.ingest.decompress import decompress_body
 from bennu.traces.ingest.otlp import decode_export, decode_protobuf
 from bennu.traces.spans.model import DecodedExport, Span
@@ -237,6 +237,36 @@ def test_a_broken_body_is_refused() -> None:
     for broken in (b"nonsense", request_of()[:-3], b"\x0a\xff\xff\xff\xff\x0f"):
         with pytest.raises(InvalidError, match="not a valid OTLP protobuf"):
             decode_protobuf(broken, None)
+
+
+def test_a_large_request_is_decoded_span_by_span_to_the_same() -> None:
+    padding = b"\x7a" + bytes([0x80, 0x80, 0x40]) + bytes(1_048_576)  # a field that nobody knows
+    for body in (two_resources(), request_of(trace_id=b"short"), request_of()):
+        assert decode_protobuf(body + padding, None) == decode_protobuf(body, None)
+    for broken in (request_of()[:-3], request_of(name="zzzz").replace(b"zzzz", b"\xff\xfezz")):
+        with pytest.raises(InvalidError, match="not a valid OTLP protobuf"):
+            decode_protobuf(padding + broken, None)
+
+
+@pytest.mark.parametrize("count", [60_000, 1_000_000])
+def test_very_many_empty_spans_are_refused(count: int) -> None:
+    spans = _long_field(2, b"\x12\x00" * count)
+    with pytest.raises(TooLargeError, match="more than 50000 spans"):
+        decode_protobuf(_long_field(1, spans), None)
+
+
+def test_a_span_of_very_many_attributes_does_not_spoil_the_others() -> None:
+    crowded = _long_field(2, _long_field(2, b"\x4a\x00" * 1_000_000))
+    export = decode_protobuf(request_of() + _long_field(1, crowded), None)
+    assert export.span_count == 1
+    (rejection,) = export.rejected
+    assert "more than 100000 attributes" in rejection.reason
+
+
+def _long_field(number: int, content: bytes) -> bytes:
+    size = len(content)
+    length = bytes([size & 0x7F | 0x80, size >> 7 & 0x7F | 0x80, size >> 14 & 0x7F | 0x80])
+    return bytes([number << 3 | 2]) + length + bytes([size >> 21]) + content
 
 
 def test_text_that_is_not_utf_8_is_refused() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from bennu.kernel.errors import AppError, InvalidError, MalformedError
+from bennu.kernel.errors import AppError, InvalidError, MalformedError, TooLargeError
 from bennu.traces.ingest.otlp import decode_protobuf
 from bennu.traces.ingest.otlp_json import decode_json
 from bennu.traces.spans.model import DecodedExport, Span
@@ -303,3 +303,13 @@ def test_any_bytes_are_decoded_or_refused(body: bytes) -> None:
     except AppError:
         return
     assert export.span_count == 0
+
+
+def test_very_many_spans_or_objects_are_refused() -> None:
+    for resources, text in (
+        ([{"scopeSpans": [{"spans": [None] * 50_001}]}], "more than 50000 spans"),
+        ([{}] * 50_001, "more than 50000 spans"),
+        ([{"scopeSpans": [{"spans": [{}] * 1_000_000}]}], "more than 1000000 objects"),
+    ):
+        with pytest.raises(TooLargeError, match=text):
+            decode_json(json.dumps({"resourceSpans": resources}).encode(), None)

@@ -226,24 +226,47 @@ async def test_who_may(client: httpx.AsyncClient, door: Any, database: Database)
     assert await names(client, "mine") == ["span 1", "span 2"]
 
 
-async def test_a_body_that_never_ends_gives_its_room_back(
-    buffer: IngestBuffer, traces_settings: TracesSettings
-) -> None:
-    async def dawdling() -> AsyncIterator[bytes]:
-        yield b"\x0a"
-        await asyncio.sleep(20)
-        yield b"\x00"
+async def dawdling(begun: asyncio.Event) -> AsyncIterator[bytes]:
+    yield b"\x0a"
+    begun.set()
+    await asyncio.sleep(20)
+    yield b"\x00"
 
-    (route,) = export_routes(buffer, traces_settings, body_seconds=0.05)
+
+def client_with(
+    buffer: IngestBuffer, settings: TracesSettings, body_seconds: float
+) -> httpx.AsyncClient:
+    (route,) = export_routes(buffer, settings, body_seconds=body_seconds)
     app = application_of((route,))
 
     async def admitted(scope: Scope, receive: Receive, send: Send) -> None:
         scope[CALLER] = Caller(EVERYBODY)
         await app(scope, receive, send)
 
-    transport = httpx.ASGITransport(app=admitted)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=admitted), base_url="http://test")
+
+
+@pytest.mark.parametrize("traces_settings", [TracesSettings(max_queue_bytes=2_000_000)])
+async def test_an_announcement_alone_keeps_nobody_out(
+    buffer: IngestBuffer, traces_settings: TracesSettings
+) -> None:
+    headers = {**PROTOBUF, "content-length": "60000000"}
+    async with client_with(buffer, traces_settings, 60) as opened:
+        begun = asyncio.Event()
+        body = dawdling(begun)
+        idle = asyncio.create_task(opened.post("/v1/traces", content=body, headers=headers))
+        await begun.wait()
+        answer = await export(opened, export_request(1))
+        idle.cancel()
+    assert answer.status_code == 200
+
+
+async def test_a_body_that_never_ends_gives_its_room_back(
+    buffer: IngestBuffer, traces_settings: TracesSettings
+) -> None:
     headers = {**PROTOBUF, "content-length": "1000"}
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as opened:
-        answer = await opened.post("/v1/traces", content=dawdling(), headers=headers)
+    async with client_with(buffer, traces_settings, 0.05) as opened:
+        body = dawdling(asyncio.Event())
+        answer = await opened.post("/v1/traces", content=body, headers=headers)
     assert (answer.status_code, answer.text) == (503, "The body took too long to arrive")
     assert buffer.waiting_bytes == 0

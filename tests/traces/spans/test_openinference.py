@@ -64,7 +64,18 @@ def test_a_session_too_long_for_its_index_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("sent", "kept"),
-    [("12", 12), (3.7, 3), (5, 5), ("many", "many"), ("NaN", "NaN"), ([1], [1]), (True, 1)],
+    [
+        ("12", 12),
+        (3.7, 3),
+        (5, 5),
+        ("many", "many"),
+        ("NaN", "NaN"),
+        ([1], [1]),
+        (True, 1),
+        (str(2**63 - 1), 2**63 - 1),
+        ("9" * 4_300, "9" * 4_300),
+        (1e300, 1e300),
+    ],
 )
 def test_token_counts_are_coerced_or_left_alone(sent: object, kept: object) -> None:
     count = stored(llm__token_count__prompt=sent)["llm"]["token_count"]["prompt"]

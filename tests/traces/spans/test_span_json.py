@@ -121,11 +121,13 @@ def test_a_time_without_a_zone_is_refused_by_name() -> None:
     assert "events.0.timestamp: timezone-naive" in problems_of(item)[0][2]
 
 
-@pytest.mark.parametrize("time", ["soon", "", "1500-01-01T00:00:00Z", "2300-01-01T00:00:00Z"])
+@pytest.mark.parametrize(
+    "time", ["soon", "", "1969-12-31T23:59:59Z", "1677-09-22T00:00:00Z", "2300-01-01T00:00:00Z"]
+)
 def test_what_is_no_storable_time_is_refused(time: str) -> None:
     (loc, _, message) = problems_of(posted(end_time=time))[0]
     assert loc == ("body", "data", 0, "end_time")
-    assert "between the years 1677 and 2262" in message
+    assert "between the years 1970 and 2262" in message
     (loc, _, _) = problems_of(posted(events=[{"name": "e", "timestamp": time}]))[0]
     assert loc == ("body", "data", 0, "events", 0, "timestamp")
 
@@ -147,6 +149,9 @@ def test_missing_and_wrong_fields_are_named_with_their_place() -> None:
 
 def test_problems_are_bounded() -> None:
     assert len(problems_of(*["x"] * 500)) == 100
+    ((loc, _, message),) = problems_of(*["x"] * 50_001)
+    assert loc == ("body", "data")
+    assert "at most 50000 items" in message
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, select, text
 
+from bennu.kernel.errors import UnavailableError
 from bennu.storage.database import Connection, Database, Lane
 from bennu.storage.schema import spans, trace_sessions, traces
 from bennu.storage.settings import StorageSettings
@@ -300,9 +301,20 @@ async def test_only_new_spans_on_demand(store: Store, database: Database) -> Non
 
 
 async def test_what_the_database_refuses_is_named_as_such(store: Store, database: Database) -> None:
-    broken = SpanBatch(999_999, "u", [make_span(1)])  # no such project
+    broken = SpanBatch(store.projects["a"], "u", [make_span(1, start_ns=2**64)])
     with pytest.raises(UnstorableSpansError):
         await database.write(lambda c: insert_spans(c, [broken]))
+    assert await store.rows(traces) == []
+
+
+@pytest.mark.parametrize("session_id", [None, "s"])
+async def test_a_project_that_was_deleted_meanwhile_asks_for_another_try(
+    store: Store, database: Database, session_id: str | None
+) -> None:
+    late = SpanBatch(999_999, "u", [make_span(1, session_id=session_id)])
+    with pytest.raises(UnavailableError, match="deleted while its spans") as caught:
+        await database.write(lambda c: insert_spans(c, [late]))
+    assert caught.value.retry_after_seconds == 1
     assert await store.rows(traces) == []
 
 

@@ -6,7 +6,6 @@ and a connection that is lost is never opened again in plain text behind our bac
 """
 
 import contextlib
-import select
 import socket
 import ssl
 from typing import Final
@@ -14,7 +13,7 @@ from typing import Final
 from bennu.auth.ldap.deadline import Deadline
 from bennu.auth.ldap.faults import LdapFault, Step
 from bennu.auth.ldap.tls import tls_fault
-from bennu.auth.ldap.wire import wait_for
+from bennu.auth.ldap.wire import is_ready, wait_for
 
 _CHUNK_BYTES: Final = 65_536
 _HAND_OVER_SECONDS: Final = 5
@@ -94,7 +93,7 @@ class Carrier:
     @property
     def has_unread(self) -> bool:
         """Whether the library has not yet read all that was carried over to it."""
-        return bool(select.select([self.library_fd], [], [], 0)[0])
+        return is_ready(self.library_fd, 0)
 
     @property
     def is_quiet(self) -> bool:

@@ -88,7 +88,7 @@ class Census:
         query_filter = f"(&{any_of(sought)}{everybody})"
         found: dict[str, Entry] = {}
         for base in self._settings.user_search_base_dns:
-            query = Query(base, query_filter, attributes_of_people(self._settings))
+            query = Query(base, query_filter, attributes_of_people(self._settings), whole=True)
             for entry in connection.search(query, deadline, Step.USER_SEARCH):
                 for key in self._keys_of(entry):
                     found.setdefault(key, entry)

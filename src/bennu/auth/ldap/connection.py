@@ -22,7 +22,7 @@ from ldap.controls import SimplePagedResultsControl
 from bennu.auth.ldap.carrier import Carrier
 from bennu.auth.ldap.deadline import Deadline
 from bennu.auth.ldap.entries import Entry, make_entry
-from bennu.auth.ldap.faults import LdapFault, Step
+from bennu.auth.ldap.faults import CutAnswerFault, LdapFault, Step
 from bennu.auth.ldap.settings import LdapServer, LdapSettings
 from bennu.auth.ldap.tls import secure
 from bennu.auth.ldap.wire import dial, resolve
@@ -74,6 +74,7 @@ class Query:
         attributes: to read; none reads only which entries there are.
         scope: of ``Scope``.
         most: as many entries are enough; more are not read.
+        whole: a part is no answer; else what the server says before its own limit is enough.
     """
 
     base: str
@@ -81,6 +82,7 @@ class Query:
     attributes: tuple[str, ...] = ()
     scope: int = Scope.SUBTREE
     most: int = MOST_ENTRIES
+    whole: bool = False
 
 
 class LdapConnection:
@@ -132,6 +134,7 @@ class LdapConnection:
         """Return the entries of a search, at most ``query.most``; references are left out.
 
         Raises:
+            CutAnswerFault: the query asks for all and there is more than that.
             LdapFault: the search could not be made.
         """
         found: list[Entry] = []
@@ -142,6 +145,8 @@ class LdapConnection:
         while True:
             entries, cookie = self._search_page(query, None if is_single else page, deadline, step)
             found += entries
+            if query.whole and cookie and len(found) >= query.most:
+                raise _cut(query, len(found), step)
             if not cookie or len(found) >= query.most:
                 return tuple(found[: query.most])
             page.cookie = cookie
@@ -169,6 +174,8 @@ class LdapConnection:
                 entries,
             )
         except ldap.SIZELIMIT_EXCEEDED:
+            if query.whole:
+                raise _cut(query, len(entries), step) from None
             fields = {"base": query.base, "count": len(entries)}
             logger.warning("ldap.search.cut_by_server", extra=fields)
             return entries, b""
@@ -310,6 +317,16 @@ _NOT_TAKEN: Final = (
     ldap.NO_SUCH_OBJECT,
 )
 _WANTS_TLS: Final = (ldap.STRONG_AUTH_REQUIRED, ldap.CONFIDENTIALITY_REQUIRED)
+
+
+def _cut(query: Query, count: int, step: Step) -> CutAnswerFault:
+    detail = (
+        f"the server ends its answer about {query.base} after {count} entries: it must say all "
+        "to the service account, so raise its limit of entries there"
+    )
+    variables = _VARIABLES_OF_STEP.get(step, ())
+    # Who asks is what servers set limits for.
+    return CutAnswerFault(step, detail, (_BIND_DN, *(v for v in variables if v != _BIND_DN)))
 
 
 def _fault_of(error: ldap.LDAPError, step: Step) -> LdapFault:

@@ -43,3 +43,7 @@ class LdapFault(Exception):  # noqa: N818 - a fault of the directory, not an err
         super().__init__(f"{step}: {cut}")
         self.step, self.detail, self.variables = step, cut, variables
         self.is_of_host = is_of_host
+
+
+class CutAnswerFault(LdapFault):
+    """The server said a part of an answer only, and nothing may be built on a part."""

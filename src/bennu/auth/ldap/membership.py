@@ -115,7 +115,7 @@ def _search_bases(
 ) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for base in settings.group_search_base_dns:
-        entries = connection.search(Query(base, sought), deadline, Step.GROUPS)
+        entries = connection.search(Query(base, sought, whole=True), deadline, Step.GROUPS)
         found |= dict.fromkeys(entry.dn for entry in entries)
     return tuple(found)
 
@@ -162,7 +162,7 @@ def _asked_groups(
         names = any_of(
             f"(distinguishedName={escape_value(dn)})" for dn in wanted[start : start + _CHUNK]
         )
-        query = Query(base, f"(&{names}{holds})")
+        query = Query(base, f"(&{names}{holds})", whole=True)
         found += [entry.dn for entry in connection.search(query, deadline, Step.GROUPS)]
     return tuple(found)
 

@@ -10,7 +10,7 @@ from typing import Final
 from bennu.auth.ldap.connection import LdapConnection, Query
 from bennu.auth.ldap.deadline import Deadline
 from bennu.auth.ldap.entries import STATE_ATTRIBUTES, Entry, unique_id_of
-from bennu.auth.ldap.faults import LdapFault, Step
+from bennu.auth.ldap.faults import CutAnswerFault, LdapFault, Step
 from bennu.auth.ldap.filters import (
     fill_filter,
     is_exact_match,
@@ -82,20 +82,14 @@ def find_entry(
     """
     faults: list[LdapFault] = []
     for base in settings.user_search_base_dns:
-        query = Query(
-            base,
-            fill_filter(settings.user_search_filter, login_name),
-            attributes_of_people(settings),
-            most=_MOST_HITS,
-        )
         try:
-            hits = connection.search(query, deadline, Step.USER_SEARCH)
+            hits = _hits_below(base, connection, settings, login_name, deadline)
         except LdapFault as fault:
             if fault.is_of_host:
                 raise
             faults.append(fault)
             continue
-        if len(hits) >= _MOST_HITS:
+        if hits is None:
             return AMBIGUOUS_USER
         exact = [e for e in hits if is_exact_match(settings.user_search_filter, login_name, e)]
         if exact:
@@ -105,6 +99,31 @@ def find_entry(
     for unusable in faults:
         logger.error("ldap.base.unusable", extra={"why": unusable.detail})
     return UNKNOWN_USER
+
+
+def _hits_below(
+    base: str,
+    connection: LdapConnection,
+    settings: LdapSettings,
+    login_name: str,
+    deadline: Deadline,
+) -> tuple[Entry, ...] | None:
+    """Return whom a login name finds below a base: nobody or one; None when there are more.
+
+    Why safe: a server that cuts its answer has more than it says, so that none of it is taken.
+    """
+    query = Query(
+        base,
+        fill_filter(settings.user_search_filter, login_name),
+        attributes_of_people(settings),
+        most=_MOST_HITS,
+        whole=True,
+    )
+    try:
+        hits = connection.search(query, deadline, Step.USER_SEARCH)
+    except CutAnswerFault:
+        return None
+    return hits if len(hits) < _MOST_HITS else None
 
 
 def email_of(entry: Entry, attribute: str) -> str | None:

@@ -5,6 +5,7 @@ Spec: lines 28-29, 54.
 
 import contextlib
 import ipaddress
+import math
 import queue
 import select
 import socket
@@ -96,7 +97,15 @@ def wait_for(
     Raises:
         LdapFault: not before the deadline.
     """
-    readers, writers = ([], [connection]) if to_write else ([connection], [])
-    ready = select.select(readers, writers, [], deadline.left_seconds())
-    if not any(ready):
+    if not is_ready(connection.fileno(), deadline.left_seconds(), to_write=to_write):
         raise LdapFault(step, "no answer in time", (_HOST,), is_of_host=True)
+
+
+def is_ready(descriptor: int, seconds: float, *, to_write: bool = False) -> bool:
+    """Wait for at most so many seconds; whether a descriptor can be read or written then.
+
+    By poll, as select knows no descriptor beyond 1023, and a busy server has more.
+    """
+    watched = select.poll()
+    watched.register(descriptor, select.POLLOUT if to_write else select.POLLIN)
+    return bool(watched.poll(math.ceil(max(seconds, 0) * 1000)))

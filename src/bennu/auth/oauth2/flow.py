@@ -44,7 +44,6 @@ from bennu.network.destinations import DestinationRefusedError
 from bennu.network.egress import EgressError
 from bennu.storage.database import Database
 from bennu.users.model import USER, User
-from bennu.users.store import update_user
 
 logger: Final = logging.getLogger("bennu.auth.oauth2")
 
@@ -262,7 +261,6 @@ class ProviderSignIn:
             session_id, pair = self._sessions.open_session(
                 connection, user.row_id, METHOD, caller, at_provider
             )
-            update_user(connection, user.row_id, {"last_sign_in_at": now})
             signed_in = _signed_in(user, session_id, caller)
             success = AuditEvent(
                 EventName.SIGN_IN_SUCCEEDED,

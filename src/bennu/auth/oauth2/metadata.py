@@ -120,7 +120,9 @@ def _is_issuer_of(issuer: str, config_url: str) -> bool:
     own = urlunsplit((place.scheme, place.netloc, before + behind if found else place.path, "", ""))
     if issuer.rstrip("/") == own.rstrip("/"):
         return True
-    theirs = urlsplit(issuer)
+    theirs = split_http_url(issuer)
+    if theirs is None:
+        return False
     is_entra = place.scheme == theirs.scheme == "https" and place.netloc in _ENTRA_HOSTS
     is_same_place = is_entra and theirs.netloc == place.netloc
     return bool(is_same_place and _ENTRA_ISSUER.fullmatch(theirs.path))

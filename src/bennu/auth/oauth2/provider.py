@@ -1,7 +1,8 @@
 """Speaks with identity providers: discovery, keys, token endpoint, userinfo.
 
 Metadata and keys are kept for their lifetime; an unknown key name makes the keys be fetched anew,
-once in a while, so that neither a rotation nor a flood of made-up names does harm.
+once in a while, so that neither a rotation nor a flood of made-up names does harm. A failure is
+kept for a few seconds, so that of many who come at once only the first waits for a silent provider.
 
 Spec: lines 91-133. Source: OpenID Connect Discovery 1.0, Core 1.0 sections 3.1.3, 5.3, 10.1.1.
 """
@@ -10,7 +11,8 @@ import asyncio
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
@@ -34,6 +36,8 @@ SHORTEST_LIFETIME_SECONDS: Final = 300
 LONGEST_LIFETIME_SECONDS: Final = 86_400
 #: How often an unknown key name may have the keys fetched again.
 REFETCH_SECONDS: Final = 60
+#: How long a provider that could not be used is not asked again.
+FAILURE_SECONDS: Final = 5
 _MOST_PROVIDERS: Final = 100
 _DOCUMENT_BYTES: Final = 524_288
 _OK: Final = 200
@@ -66,6 +70,14 @@ class Tokens:
 
 
 @dataclass(slots=True)
+class _Failure:
+    """Why something could not be fetched a moment ago."""
+
+    error: UnavailableError | None = None
+    until: float = 0
+
+
+@dataclass(slots=True)
 class _Known:
     """What is kept of one provider; times on the monotonic clock."""
 
@@ -75,6 +87,8 @@ class _Known:
     keys: tuple[ProviderKey, ...] = ()
     keys_until: float = 0
     refetched_at: float | None = None
+    metadata_failure: _Failure = field(default_factory=_Failure)
+    keys_failure: _Failure = field(default_factory=_Failure)
 
 
 class IdentityProviders:
@@ -116,10 +130,11 @@ class IdentityProviders:
         async with known.lock:
             now = self._clock.monotonic_seconds()
             if known.metadata is None or now >= known.metadata_until:
-                answer = await self._document(settings.oidc_config_url)
-                metadata = read_metadata(answer.body, settings.oidc_config_url)
+                with self._remembered(known.metadata_failure):
+                    answer = await self._document(settings.oidc_config_url)
+                    metadata = read_metadata(answer.body, settings.oidc_config_url)
                 if known.metadata is not None and known.metadata.jwks_uri != metadata.jwks_uri:
-                    known.keys_until = 0
+                    known.keys_until, known.keys_failure = 0, _Failure()
                 known.metadata = metadata
                 known.metadata_until = now + _lifetime_seconds(answer)
             return known.metadata
@@ -171,13 +186,27 @@ class IdentityProviders:
             return known.keys
 
     async def _fetch_keys(self, known: _Known, metadata: Metadata) -> None:
-        answer = await self._document(metadata.jwks_uri)
-        keys = keys_of(json_object(answer.body))
-        if not keys:
-            raise MetadataError("the provider publishes no key that can be used")
+        with self._remembered(known.keys_failure):
+            answer = await self._document(metadata.jwks_uri)
+            keys = keys_of(json_object(answer.body))
+            if not keys:
+                raise MetadataError("the provider publishes no key that can be used")
         known.keys = keys
         known.keys_until = self._clock.monotonic_seconds() + _lifetime_seconds(answer)
         logger.info("oauth2.keys.fetched", extra={"issuer": metadata.issuer, "keys": len(keys)})
+
+    @contextmanager
+    def _remembered(self, failure: _Failure) -> Iterator[None]:
+        """Fail at once with what failed a moment ago; else try, and keep how it failed."""
+        if failure.error is not None and self._clock.monotonic_seconds() < failure.until:
+            raise failure.error.with_traceback(None)
+        failure.error = None
+        try:
+            yield
+        except UnavailableError as error:
+            failure.error = error
+            failure.until = self._clock.monotonic_seconds() + FAILURE_SECONDS
+            raise
 
     async def _document(self, url: str) -> Inbound:
         answer = await self._ask(Outbound(url, headers={"accept": "application/json"}))

@@ -283,6 +283,6 @@ def _claims_seen(claims: Mapping[str, Any], settings: ProviderSettings) -> _Seen
 def _date_of(answer: Inbound) -> datetime | None:
     try:
         found = parsedate_to_datetime(answer.headers.get("date", ""))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return found if found.tzinfo is not None else None

@@ -21,6 +21,7 @@ from bennu.traces.ingest.gen_ai_messages import (
 )
 from bennu.traces.spans.attributes import encode_value, unflatten
 from bennu.traces.spans.events import SpanEvent
+from bennu.traces.spans.model import WHOLE_NUMBERS
 from bennu.traces.spans.openinference import (
     COMPLETION_TOKENS_KEY,
     INPUT_MIME_TYPE_KEY,
@@ -177,7 +178,8 @@ def _add_total(made: Attributes, attributes: Mapping[str, object]) -> None:
         for key in (PROMPT_TOKENS_KEY, COMPLETION_TOKENS_KEY)
     ]
     whole = [count for count in counts if isinstance(count, int)]
-    if whole and len(whole) == sum(count is not None for count in counts):
+    is_all = bool(whole) and len(whole) == sum(count is not None for count in counts)
+    if is_all and sum(whole) in WHOLE_NUMBERS:
         made[TOTAL_TOKENS_KEY] = sum(whole)
 
 

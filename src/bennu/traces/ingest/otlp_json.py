@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from bennu.kernel.crowded_json import refuse_crowded_json
 from bennu.kernel.errors import InvalidError, MalformedError
 from bennu.traces.ingest.assemble import (
     PROJECT_NAME_KEY,
@@ -22,6 +23,7 @@ from bennu.traces.ingest.assemble import (
     assemble_span,
     finite_or_text,
 )
+from bennu.traces.ingest.otlp_slices import refuse_more_spans
 from bennu.traces.spans.events import SpanEvent
 from bennu.traces.spans.model import DEPTH_LIMIT, DecodedExport, UnusableSpanError
 
@@ -39,22 +41,29 @@ def decode_json(body: bytes, header_project: str | None) -> DecodedExport:
     Raises:
         MalformedError: the body is not JSON, or nests too deep to be read.
         InvalidError: it is JSON of another shape, or ``header_project`` is too long.
+        TooLargeError: it holds more than 50,000 spans, or more objects than can be decoded.
     """
     assembly = ExportAssembly(header_project)
+    refuse_crowded_json(body)
     try:
         request = msgspec.json.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise MalformedError("The body is not valid JSON", detail=str(error)) from None
+    seen = 0
     for resource_spans in _objects(_object(request, "the body"), "resourceSpans"):
-        _take_resource(resource_spans, assembly)
+        scopes = [
+            _list(_field(scope_spans, "spans"), "spans")
+            for scope_spans in _objects(resource_spans, "scopeSpans")
+        ]
+        seen += 1 + len(scopes) + sum(len(scope) for scope in scopes)
+        refuse_more_spans(seen)
+        _take_resource(resource_spans, scopes, assembly)
     return assembly.finish()
 
 
-def _take_resource(resource_spans: dict[str, object], assembly: ExportAssembly) -> None:
-    scopes = [
-        _list(_field(scope_spans, "spans"), "spans")
-        for scope_spans in _objects(resource_spans, "scopeSpans")
-    ]
+def _take_resource(
+    resource_spans: dict[str, object], scopes: list[list[object]], assembly: ExportAssembly
+) -> None:
     resource = _object(_field(resource_spans, "resource") or {}, "resource")
     try:
         spans = assembly.spans_of(_attributes(resource).get(PROJECT_NAME_KEY))

@@ -24,6 +24,9 @@ from bennu.traces.spans.model import DecodedExport
 _MEDIA_TYPES: Final = (PROTOBUF, JSON)
 #: A body that is announced takes room in the queue, so its sender must not dawdle.
 BODY_SECONDS: Final = 30.0
+#: So much of what was only announced has room kept for it. Most bodies are smaller and wait for no
+#: more room; who announces much and sends nothing keeps others out no longer.
+ANNOUNCED_BYTES: Final = 1024 * 1024
 TOO_SLOW: Final = "The body took too long to arrive"
 
 
@@ -112,17 +115,18 @@ async def _received_chunks(request: Request, room: Reservation, limit_bytes: int
         TooLargeError: it is longer than the limit, as announced or as received.
         UnavailableError: the queue has no room for it.
     """
-    announced = request.headers.get("content-length", "")
-    if announced.isascii() and announced.isdecimal():
-        _refuse_longer(int(announced), limit_bytes)
-        room.grow(int(announced))
+    header = request.headers.get("content-length", "")
+    announced = int(header) if header.isascii() and header.isdecimal() else 0
+    _refuse_longer(announced, limit_bytes)
+    room.grow(min(announced, ANNOUNCED_BYTES))
     chunks: list[bytes] = []
     received = 0
     async for chunk in request.stream():
         received += len(chunk)
         _refuse_longer(received, limit_bytes)
-        if received > room.byte_count:
-            room.grow(received - room.byte_count)
+        wanted = max(received, min(announced, received + ANNOUNCED_BYTES))
+        if wanted > room.byte_count:
+            room.grow(wanted - room.byte_count)
         if chunk:
             chunks.append(chunk)
     return chunks

@@ -32,6 +32,10 @@ INDEXED_TEXT_LIMIT_BYTES: Final = 2_000
 DEPTH_LIMIT: Final = 64
 #: Times are stored as 64-bit signed nanoseconds.
 LATEST_NS: Final = 2**63 - 1
+#: What a column of whole numbers can hold.
+WHOLE_NUMBERS: Final = range(-(2**63), 2**63)
+#: Of one request. Exporters send hundreds of spans at once, collectors thousands.
+MOST_SPANS_PER_REQUEST: Final = 50_000
 #: Token counts beyond this are not counted, so that sums stay within 64 bits.
 TOKEN_LIMIT: Final = 2**40
 

@@ -19,6 +19,7 @@ from bennu.traces.spans.model import (
     DEPTH_LIMIT,
     SPAN_KINDS,
     TOKEN_LIMIT,
+    WHOLE_NUMBERS,
     UnusableSpanError,
     indexed_text,
 )
@@ -199,13 +200,17 @@ def session_id_of(value: object) -> str | None:
 
 
 def as_token_count(value: object) -> object:
-    """Return a count as a whole number ("12" and 12.7 are 12), anything else unchanged."""
+    """Return a count as a whole number ("12" and 12.7 are 12), anything else unchanged.
+
+    What does not fit into 64 bits is no count: nobody used so many, and sums of it cannot be kept.
+    """
     if not isinstance(value, (str, float, bool)):
         return value
     try:
-        return int(value)
+        count = int(value)
     except (ValueError, OverflowError):
         return value
+    return count if count in WHOLE_NUMBERS else value
 
 
 def json_or_text(text: str) -> object:

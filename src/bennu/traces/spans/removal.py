@@ -52,16 +52,18 @@ def remove_span(connection: Connection, place: SpanPlace) -> bool:
     Returns:
         Whether it was still there.
     """
-    # Ingest changes these rows too: whoever comes second sees what the other did.
+    # Ingest changes these rows too, sessions before traces: whoever comes second sees what the
+    # other did, and neither waits for the other.
     of_trace = select(traces.c.span_count, traces.c.session_id).where(
         traces.c.id == place.trace_row
     )
+    seen = connection.execute(of_trace).one_or_none()
+    lock_sessions(connection, [] if seen is None or seen[1] is None else [seen[1]])
     trace = connection.execute(of_trace.with_for_update()).one_or_none()
     span = connection.execute(select(spans).where(spans.c.id == place.row_id)).one_or_none()
     if trace is None or span is None:
         return False
     sessions = [] if trace.session_id is None else [trace.session_id]
-    lock_sessions(connection, sessions)
     _take_from_ancestors(connection, place, span)
     connection.execute(delete(spans).where(spans.c.id == place.row_id))
     if trace.span_count <= 1:

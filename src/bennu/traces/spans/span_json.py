@@ -20,6 +20,7 @@ from bennu.traces.spans.attributes import flatten
 from bennu.traces.spans.events import SpanEvent, events_to_json, iso_from_ns
 from bennu.traces.spans.model import (
     LATEST_NS,
+    MOST_SPANS_PER_REQUEST,
     STATUS_CODES,
     Span,
     UnusableSpanError,
@@ -38,7 +39,7 @@ NAIVE_TIME: Final = (
     "timezone-naive timestamp is not allowed; "
     "all timestamps must be timezone-aware (e.g., use UTC)."
 )
-_NOT_A_TIME: Final = "Input should be an ISO-8601 date and time between the years 1677 and 2262"
+_NOT_A_TIME: Final = "Input should be an ISO-8601 date and time between the years 1970 and 2262"
 _FRACTION: Final = re.compile(r"[.,](\d{6})(\d{1,3})")
 _PATH_STEP: Final = re.compile(r"\.(?P<name>\w+)|\[(?P<index>\d+)\]")
 _MISSING_FIELD: Final = re.compile(r"missing required field `(\w+)`")
@@ -138,12 +139,17 @@ def spans_from_json(items: Sequence[object]) -> tuple[tuple[Span, ...], tuple[In
 
     Raises:
         SchemaError: a field is missing, of the wrong type, or a time without a zone; each problem
-            names its span by position.
+            names its span by position. Or there are more than 50,000 of them.
     """
+    if len(items) > MOST_SPANS_PER_REQUEST:
+        text = f"List should have at most {MOST_SPANS_PER_REQUEST} items"
+        raise SchemaError(FieldProblem(("body", "data"), text))
     spans: list[Span] = []
     invalid: list[InvalidSpan] = []
     problems: list[FieldProblem] = []
     for position, item in enumerate(items):
+        if len(problems) >= _PROBLEMS_TOLD:
+            break
         loc = ("body", "data", position)
         try:
             posted = msgspec.convert(item, _PostedSpan)
@@ -203,7 +209,7 @@ def _time_ns(text: str) -> int:
     """Return nanoseconds since 1970 UTC; nine digits of a second count.
 
     Raises:
-        _TimeError: not a time, one without a zone, or beyond 64 bits.
+        _TimeError: not a time, one without a zone, before 1970, or beyond 64 bits.
     """
     try:
         moment = datetime.fromisoformat(text)
@@ -217,7 +223,8 @@ def _time_ns(text: str) -> int:
     finer = _FRACTION.search(text)
     if finer is not None:
         time_ns += int(finer[2].ljust(3, "0"))
-    if not -LATEST_NS <= time_ns <= LATEST_NS:
+    # As over OTLP; a duration, the difference of two of these, stays within 64 bits too.
+    if not 0 <= time_ns <= LATEST_NS:
         raise _TimeError
     return time_ns
 

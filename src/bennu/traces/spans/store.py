@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from bennu.kernel.errors import ConflictError, InvalidError
+from bennu.kernel.errors import ConflictError, InvalidError, UnavailableError
 from bennu.storage.bulk import run_with_rows, savepoint
-from bennu.storage.failures import database_failure
+from bennu.storage.failures import database_failure, is_row_gone
 from bennu.traces.spans.bulk import SpanTakenError, add_span_rows
 from bennu.traces.spans.model import Span
 from bennu.traces.spans.rollups import NOTHING, Sums, added, rolled_up
@@ -35,6 +35,7 @@ from bennu.traces.spans.statements import (
 _ROUND_SIZE: Final = 2_000
 _JSON_CODEC: Final = 0
 _ERROR: Final = "ERROR"
+_DELETED_MEANWHILE: Final = "A project was deleted while its spans were being stored"
 
 TraceKey = tuple[int, bytes]
 Arrivals = dict[tuple[int, bytes], "Arrival"]
@@ -91,6 +92,8 @@ def insert_spans(connection: Connection, batches: Iterable[SpanBatch]) -> int:
 
     Raises:
         UnstorableSpansError: the database refuses their content.
+        UnavailableError: a project was deleted since its row was read; sending them again makes
+            it anew.
     """
     arrivals: Arrivals = {}
     for batch in batches:
@@ -105,6 +108,8 @@ def insert_spans(connection: Connection, batches: Iterable[SpanBatch]) -> int:
     except (DBAPIError, OverflowError, UnicodeEncodeError) as error:
         if database_failure(error) is not None:
             raise
+        if is_row_gone(error):
+            raise UnavailableError(_DELETED_MEANWHILE, retry_after_seconds=1.0) from error
         raise UnstorableSpansError(
             "The spans cannot be stored", detail=type(error).__name__
         ) from error
