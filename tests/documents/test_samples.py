@@ -213,6 +213,7 @@ def test_documents_in_documents_can_be_read(page: str) -> None:
             assert list(yaml.safe_load_all(block.text))
 
 
+@pytest.mark.xdist_group("documents")
 def test_a_sample_that_fails_is_noticed(server: StartedServer, tmp_path: Path) -> None:
     reader = Reader(server, tmp_path, is_first=False)
     sample = samples_of('```sh\ncurl -s "$URL/v1/projects"\n```\n')[0]
