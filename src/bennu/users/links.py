@@ -6,7 +6,7 @@ Spec: lines 47, 99 (sign-up), 66, 79 (unique ids).
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from bennu.storage.schema import users
 
@@ -52,17 +52,22 @@ _LINKS: Final = select(
     users.c.deactivated_by,
     users.c.is_system,
 )
+# Built once: every sign-in through somebody outside runs these.
+_BY_SUBJECT: Final = _LINKS.where(
+    users.c.subject == bindparam("of_subject"), users.c.auth_method == bindparam("of_method")
+).order_by(users.c.id)
+_BY_EMAIL: Final = _LINKS.where(users.c.email == bindparam("of_email"))
 
 
 def links_by_subject(connection: Connection, auth_method: str, subject: str) -> tuple[Link, ...]:
     """Return the accounts of one way to sign in that have this unique id, at any provider."""
-    statement = _LINKS.where(users.c.subject == subject, users.c.auth_method == auth_method)
-    return tuple(Link(*row) for row in connection.execute(statement.order_by(users.c.id)))
+    known = {"of_subject": subject, "of_method": auth_method}
+    return tuple(Link(*row) for row in connection.execute(_BY_SUBJECT, known))
 
 
 def link_by_email(connection: Connection, email: str) -> Link | None:
     """Return the account of an address in lower case, whatever way it signs in."""
-    row = connection.execute(_LINKS.where(users.c.email == email)).first()
+    row = connection.execute(_BY_EMAIL, {"of_email": email}).first()
     return None if row is None else Link(*row)
 
 

@@ -4,7 +4,18 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from bennu.access import ADMIN, VIEWER
 from bennu.storage.schema import credentials, grants, meta, sessions, users
@@ -37,6 +48,18 @@ def _users() -> Select[Any]:
     return select(*_COLUMNS).select_from(users.outerjoin(grants, _IS_GLOBAL_GRANT))
 
 
+# Built once: every sign-in runs these, and building them takes longer than running them.
+_BY_ROW_ID: Final = _users().where(users.c.id == bindparam("of_row_id"))
+_BY_EMAIL: Final = _users().where(users.c.email == bindparam("of_email"))
+_TAKEN: Final = {
+    column.name: select(users.c.id).where(
+        column == bindparam("of_value"), users.c.id != bindparam("of_row_id")
+    )
+    for column in (users.c.username, users.c.email)
+}
+_CHANGE: Final = update(users).where(users.c.id == bindparam("of_row_id"))
+
+
 def _user(row: Row[Any]) -> User:
     values = list(row)
     values[3] = values[3] or VIEWER
@@ -45,13 +68,13 @@ def _user(row: Row[Any]) -> User:
 
 def find_user(connection: Connection, row_id: int) -> User | None:
     """Return the user of a row id."""
-    row = connection.execute(_users().where(users.c.id == row_id)).first()
+    row = connection.execute(_BY_ROW_ID, {"of_row_id": row_id}).first()
     return None if row is None else _user(row)
 
 
 def find_user_by_email(connection: Connection, email: str) -> User | None:
     """Return the user of an address in lower case."""
-    row = connection.execute(_users().where(users.c.email == email)).first()
+    row = connection.execute(_BY_EMAIL, {"of_email": email}).first()
     return None if row is None else _user(row)
 
 
@@ -86,12 +109,9 @@ def taken_field(
     connection: Connection, email: str | None, username: str, except_id: int = 0
 ) -> str | None:
     """Say which of the two is another user's already: ``username``, ``email`` or None."""
-    for name, column, value in (
-        ("username", users.c.username, username),
-        ("email", users.c.email, email),
-    ):
-        statement = select(users.c.id).where(column == value, users.c.id != except_id)
-        if value is not None and connection.execute(statement).first() is not None:
+    for name, value in (("username", username), ("email", email)):
+        known = {"of_value": value, "of_row_id": except_id}
+        if value is not None and connection.execute(_TAKEN[name], known).first() is not None:
             return name
     return None
 
@@ -114,7 +134,7 @@ def insert_user(connection: Connection, values: Mapping[str, Any], role: str) ->
 
 def update_user(connection: Connection, row_id: int, values: Mapping[str, Any]) -> None:
     """Change columns of a user."""
-    connection.execute(update(users).where(users.c.id == row_id).values(**values))
+    connection.execute(_CHANGE, {**values, "of_row_id": row_id})
 
 
 def set_role(connection: Connection, row_id: int, role: str) -> None:

@@ -81,6 +81,9 @@ _SESSION_COLUMNS: Final = (
     sessions.c.last_used_at,
     sessions.c.expires_at,
 )
+# Built once: every sign-in runs these.
+_INSERT_SESSION: Final = insert(sessions).returning(sessions.c.id)
+_INSERT_CREDENTIAL: Final = insert(credentials)
 _user_grant: Final = grants.alias("user_grant")
 _key_grant: Final = grants.alias("key_grant")
 _BEARER: Final = select(
@@ -168,19 +171,16 @@ def _newest_successor(connection: Connection, row_id: int) -> int:
 
 def insert_session(connection: Connection, values: dict[str, Any], methods: list[str]) -> int:
     """Insert a session; return its row id."""
-    statement = insert(sessions).values(**values, auth_methods=json.dumps(methods))
-    return int(connection.execute(statement.returning(sessions.c.id)).scalar_one())
+    row = {**values, "auth_methods": json.dumps(methods)}
+    return int(connection.execute(_INSERT_SESSION, row).scalar_one())
 
 
 def insert_credential(
     connection: Connection, credential: Credential, sealed_digest: str, values: dict[str, Any]
 ) -> None:
     """Keep a credential by its clear id and the sealed digest of the whole."""
-    connection.execute(
-        insert(credentials).values(
-            lookup=credential.lookup, kind=str(credential.kind), digest=sealed_digest, **values
-        )
-    )
+    clear = {"lookup": credential.lookup, "kind": str(credential.kind), "digest": sealed_digest}
+    connection.execute(_INSERT_CREDENTIAL, {**clear, **values})
 
 
 def consume_credential(connection: Connection, row_id: int, now: int, successor: str) -> bool:
