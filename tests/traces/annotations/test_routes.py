@@ -429,3 +429,13 @@ async def test_a_restricted_key_knows_its_projects_only(
     hidden = {f"{field}s": global_id(of, 1)}
     assert (await client.get(mine, params=hidden)).status_code == 404
     assert await stored.count({"span": span_annotations}.get(kind, trace_annotations)) == 0
+
+
+async def test_a_session_id_that_spells_a_public_id_stands_in_nobodys_place(
+    client: httpx.AsyncClient, stored: Stored
+) -> None:
+    taken = global_id("ProjectSession", 1)
+    await stored.add("evil", make_span(20, trace=20, session_id=taken))
+    assert (await post(client, "session", said("session_id", taken))).status_code == 200
+    (row,) = await stored.rows(session_annotations)
+    assert row["session_row"] == 1

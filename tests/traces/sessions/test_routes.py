@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from bennu.access import ADMIN, VIEWER
 from bennu.kernel.ids import global_id
@@ -195,3 +196,19 @@ async def test_a_restricted_key_knows_its_projects_only(
         body = {"session_identifiers": [name]}
         assert (await client.post("/v1/sessions/delete", json=body)).status_code == 204
     assert await stored.count(trace_sessions) == 2
+
+
+async def test_a_session_id_that_spells_a_public_id_stands_in_nobodys_place(
+    client: httpx.AsyncClient, stored: Stored, database: Database
+) -> None:
+    taken = global_id("ProjectSession", 1)
+    await stored.add("evil", make_span(20, trace=20, session_id=taken))
+    assert (await client.get(f"/v1/sessions/{taken}")).json()["data"]["session_id"] == "s"
+    unused = global_id("ProjectSession", 1_000)
+    await stored.add("evil", make_span(21, trace=21, session_id=unused))
+    assert (await client.get(f"/v1/sessions/{unused}")).json()["data"]["session_id"] == unused
+    assert (await client.delete(f"/v1/sessions/{taken}")).status_code == 204
+    left = await database.read(
+        lambda c: c.execute(select(trace_sessions.c.session_id)).scalars().all()
+    )
+    assert sorted(left) == sorted(["path/of a?session", taken, unused])

@@ -265,3 +265,12 @@ async def test_a_restricted_key_knows_its_projects_only(
     hidden = {"session_identifier": "UHJvamVjdFNlc3Npb246MQ=="}
     assert (await client.get(mine, params=hidden)).json()["data"] == []
     assert await stored.count(traces) == 2
+
+
+async def test_a_session_id_that_spells_a_public_id_stands_in_nobodys_place(
+    client: httpx.AsyncClient, stored: Stored
+) -> None:
+    taken = global_id("ProjectSession", 1)
+    await stored.add("demo", make_span(20, trace=20, session_id=taken))
+    page = (await client.get(PATH, params={"session_identifier": taken})).json()
+    assert [trace["trace_id"] for trace in page["data"]] == [trace_id(1).hex()]

@@ -135,7 +135,11 @@ def find_places(
     identifiers: Collection[str],
     visible_project_rows: Collection[int] | None,
 ) -> dict[str, set[TargetPlace]]:
-    """Return identifier to everything that it names in these projects, or in all for None."""
+    """Return identifier to everything that it names in these projects, or in all for None.
+
+    A public id that names something is read as that alone. Senders choose session ids, and one
+    that spells the public id of somebody else's session must not stand in its place.
+    """
     target = TARGETS[kind]
     rows = {text: row_id_of(text, target.global_kind) for text in identifiers}
     ids = {text: thing_id_of(target, text) for text in identifiers}
@@ -143,13 +147,15 @@ def find_places(
     by_id = _places(connection, target, target.things.c[target.thing_id], ids.values())
     found: dict[str, set[TargetPlace]] = {}
     for text in identifiers:
-        named = {
-            place
-            for place in by_row.get(rows[text], set()) | by_id.get(ids[text], set())
-            if visible_project_rows is None or place.project_row in visible_project_rows
-        }
-        if named:
-            found[text] = named
+        for places in (by_row.get(rows[text], set()), by_id.get(ids[text], set())):
+            named = {
+                place
+                for place in places
+                if visible_project_rows is None or place.project_row in visible_project_rows
+            }
+            if named:
+                found[text] = named
+                break
     return found
 
 

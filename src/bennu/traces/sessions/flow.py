@@ -3,6 +3,7 @@
 Source: data-plane contract, section 8. Decision 11.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -156,24 +157,29 @@ def _sessions_named(
 ) -> list[StoredSession]:
     """Return the sessions that are named, each once; unknown ones are left out.
 
+    A public id that names a session is read as that alone. Senders choose session ids, and one
+    that spells the public id of somebody else's session must not stand in its place.
+
     Raises:
         ConflictError: a session id stands in several projects that the caller may see.
     """
-    rows = {row for text in identifiers if (row := row_id_of(text, SESSION_KIND)) is not None}
-    found = find_sessions(
+    visible = caller.principal.project_ids
+    rows = {text: row_id_of(text, SESSION_KIND) for text in identifiers}
+    by_row = find_sessions(
         connection,
-        row_ids=rows,
-        session_ids={text for text in identifiers if "\x00" not in text},
-        visible_project_rows=caller.principal.project_ids,
+        row_ids={row for row in rows.values() if row is not None},
+        visible_project_rows=visible,
     )
-    by_id: dict[str, set[int]] = {}
-    for session in found:
-        if session.session_id in identifiers:
-            by_id.setdefault(session.session_id, set()).add(session.row_id)
-    for session_id, named in by_id.items():
-        if len(named) > 1:
+    named = {session.row_id for session in by_row}
+    by_id = find_sessions(
+        connection,
+        session_ids={t for t, row in rows.items() if row not in named and "\x00" not in t},
+        visible_project_rows=visible,
+    )
+    for session_id, count in Counter(session.session_id for session in by_id).items():
+        if count > 1:
             raise ConflictError(f"Several projects hold session {session_id}; name it by its id")
-    return sorted(set(found))
+    return sorted({*by_row, *by_id})
 
 
 def _whole(connection: Connection, sessions: Sequence[StoredSession]) -> list[WholeSession]:

@@ -164,14 +164,18 @@ def places_of_traces(
 def rows_of_sessions(
     connection: Connection, project_row: int, identifiers: Collection[str]
 ) -> list[int]:
-    """Return the rows of a project's sessions that are named by session id or by public id."""
-    rows = [row for text in identifiers if (row := row_id_of(text, SESSION_KIND)) is not None]
-    ids = [text for text in identifiers if "\x00" not in text]
-    found: set[int] = set()
-    # Two queries: for one with OR SQLite uses neither index.
-    for named in (trace_sessions.c.id.in_(rows), trace_sessions.c.session_id.in_(ids)):
-        statement = select(trace_sessions.c.id).where(
-            trace_sessions.c.project_id == project_row, named
-        )
-        found.update(connection.execute(statement).scalars())
-    return sorted(found)
+    """Return the rows of a project's sessions that are named by public id, or else by session id.
+
+    A public id that names a session of the project is not looked up as a session id too: senders
+    choose those.
+    """
+    rows = {text: row_id_of(text, SESSION_KIND) for text in identifiers}
+
+    def found(named: ColumnElement[bool]) -> set[int]:
+        in_project = trace_sessions.c.project_id == project_row
+        statement = select(trace_sessions.c.id).where(in_project, named)
+        return set(connection.execute(statement).scalars())
+
+    by_row = found(trace_sessions.c.id.in_([row for row in rows.values() if row is not None]))
+    ids = [text for text, row in rows.items() if row not in by_row and "\x00" not in text]
+    return sorted(by_row | found(trace_sessions.c.session_id.in_(ids)))
