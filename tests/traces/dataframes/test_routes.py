@@ -220,6 +220,8 @@ async def test_time_limit_and_roots(client: httpx.AsyncClient) -> None:
     assert await ids(client, start_time="1970-01-01T00:00:03Z") == [4, 3]
     assert await ids(client, end_time="1970-01-01T00:00:03") == [2, 1]
     assert await ids(client, stop_time="1970-01-01T00:00:02+00:00") == [1]
+    assert await ids(client, start_time="0001-01-01", end_time="9999-12-31") == [4, 3, 2, 1]
+    assert await ids(client, start_time="9999-12-31T23:59:59-12:00") == []
     assert await ids(client, root_spans_only=True) == [4, 1]
     assert await ids(client, root_spans_only=True, orphan_span_as_root_span=False) == [1]
     assert await ids(client, limit=None, start_time=None, root_spans_only=None) == [4, 3, 2, 1]

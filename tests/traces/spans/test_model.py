@@ -1,11 +1,15 @@
+from datetime import UTC, datetime
+
 import pytest
 
 from bennu.traces.spans.model import (
+    LATEST_NS,
     DecodedExport,
     Rejection,
     UnusableSpanError,
     indexed_text,
     text_without_nul,
+    time_ns,
 )
 
 
@@ -23,3 +27,9 @@ def test_text_for_an_index_is_bounded_in_bytes_not_in_characters() -> None:
 def test_rejections_are_added_up() -> None:
     export = DecodedExport((), (Rejection("one"), Rejection("others", 4)), 0)
     assert export.rejected_count == 5
+
+
+def test_a_time_beyond_64_bits_is_the_last_one() -> None:
+    assert time_ns(datetime(1970, 1, 1, 0, 0, 1, 5, tzinfo=UTC)) == 1_000_005_000
+    assert time_ns(datetime.max.replace(tzinfo=UTC)) == LATEST_NS
+    assert time_ns(datetime.min.replace(tzinfo=UTC)) == -LATEST_NS

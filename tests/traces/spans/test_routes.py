@@ -341,3 +341,23 @@ async def test_spans_as_otlp(client: httpx.AsyncClient) -> None:
     page = (await client.get(f"{PATH}/otlpv1", params=query)).json()
     assert [one["span_id"] for one in page["data"]] == [f"{1:016x}"]
     assert page["next_cursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("query", "numbers"),
+    [
+        ({"start_time": "0001-01-01", "end_time": "9999-12-31T23:59:59.999999"}, [1]),
+        ({"start_time": "0001-01-01T00:00:00+23:59"}, [1]),
+        ({"end_time": "9999-12-31T23:59:59-23:59"}, [1]),
+        ({"start_time": "9999-01-01"}, []),
+        ({"end_time": "0001-01-01"}, []),
+        ({"start_time": "9999-12-31", "end_time": "0001-01-01"}, []),
+    ],
+)
+async def test_times_beyond_all_spans_are_the_whole_of_time_or_none(
+    client: httpx.AsyncClient, query: dict[str, str], numbers: list[int]
+) -> None:
+    await post(client, posted())
+    for path in (PATH, f"{PATH}/otlpv1"):
+        answer = await client.get(path, params=query)
+        assert len(answer.json()["data"]) == len(numbers)

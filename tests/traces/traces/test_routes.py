@@ -274,3 +274,20 @@ async def test_a_session_id_that_spells_a_public_id_stands_in_nobodys_place(
     await stored.add("demo", make_span(20, trace=20, session_id=taken))
     page = (await client.get(PATH, params={"session_identifier": taken})).json()
     assert [trace["trace_id"] for trace in page["data"]] == [trace_id(1).hex()]
+
+
+@pytest.mark.parametrize(
+    ("query", "numbers"),
+    [
+        ({"start_time": "0001-01-01", "end_time": "9999-12-31"}, [2, 1]),
+        ({"start_time": "9999-12-31", "end_time": "9999-12-31T01:00:00"}, []),
+        ({"start_time": "0001-01-01", "end_time": "0001-02-01"}, []),
+    ],
+)
+async def test_times_beyond_all_traces_are_the_whole_of_time_or_none(
+    client: httpx.AsyncClient, stored: Stored, query: dict[str, str], numbers: list[int]
+) -> None:
+    page = (await client.get(PATH, params=query)).json()
+    assert [int(trace["trace_id"], 16) for trace in page["data"]] == numbers
+    assert (await client.delete(PATH, params=query)).status_code == 204
+    assert await stored.count(traces) == 2 - len(numbers)

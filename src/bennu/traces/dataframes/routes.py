@@ -17,12 +17,12 @@ from starlette.responses import Response, StreamingResponse
 from bennu.access import Permission
 from bennu.httpio.request import caller_of, json_of, query_values, time_of
 from bennu.httpio.route import Query, Route
-from bennu.kernel.clock import to_microseconds
 from bennu.kernel.errors import FieldProblem, SchemaError
 from bennu.traces.dataframes.flow import Dataframes, FrameRequest
 from bennu.traces.dataframes.frame import TableWriter
 from bennu.traces.dataframes.model import DEFAULT_LIMIT, SpanQueryBody
 from bennu.traces.projects.store import DEFAULT_PROJECT_NAME
+from bennu.traces.spans.model import time_ns
 
 MULTIPART: Final = "multipart/mixed"
 _PROJECT_QUERY: Final = (
@@ -71,15 +71,15 @@ def _request_of(body: SpanQueryBody, project: str) -> FrameRequest:
     return FrameRequest(
         project=project,
         queries=tuple(body.queries),
-        from_ns=_nanoseconds(body.start_time, "start_time"),
-        before_ns=_nanoseconds(body.end_time or body.stop_time, "end_time"),
+        from_ns=_time_ns(body.start_time, "start_time"),
+        before_ns=_time_ns(body.end_time or body.stop_time, "end_time"),
         limit=body.limit or DEFAULT_LIMIT,
         only_roots=bool(body.root_spans_only),
         orphans_are_roots=body.orphan_span_as_root_span is not False,
     )
 
 
-def _nanoseconds(text: str | None, field: str) -> int | None:
+def _time_ns(text: str | None, field: str) -> int | None:
     """Read a time of the body; one without a zone is taken as UTC.
 
     Raises:
@@ -88,7 +88,7 @@ def _nanoseconds(text: str | None, field: str) -> int | None:
     if text is None:
         return None
     try:
-        return to_microseconds(time_of(text)) * 1_000
+        return time_ns(time_of(text))
     except ValueError as error:
         raise SchemaError(FieldProblem(("body", field), str(error))) from None
 

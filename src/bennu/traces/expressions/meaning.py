@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-from bennu.kernel.clock import to_microseconds
 from bennu.traces.expressions import syntax
 from bennu.traces.expressions.references import Names, Variable
 from bennu.traces.expressions.syntax import Node, parse
@@ -43,7 +42,7 @@ from bennu.traces.expressions.tree import (
     Value,
     Within,
 )
-from bennu.traces.spans.model import LATEST_NS
+from bennu.traces.spans.model import time_ns
 
 _LOOPS_DEEP: Final = 2
 _MOST_OPTIONS: Final = 1_000
@@ -311,7 +310,7 @@ def _time_ns(text: str, position: int) -> int:
     except ValueError:
         raise ExpressionError("no ISO-8601 date and time", position) from None
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return max(-LATEST_NS, min(to_microseconds(aware) * 1_000, LATEST_NS))
+    return time_ns(aware)
 
 
 def _mismatch(left: Value, right: Value, position: int) -> ExpressionError:

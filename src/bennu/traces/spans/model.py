@@ -3,9 +3,12 @@
 Spec: line 148 (projects and spans). Source: contract/data-plane.md, sections 3 and 4.
 """
 
+from datetime import datetime
 from typing import Final
 
 import msgspec
+
+from bennu.kernel.clock import to_microseconds
 
 #: The kinds a span may have; whatever else is sent is filed under UNKNOWN.
 SPAN_KINDS: Final = frozenset(
@@ -111,6 +114,16 @@ class DecodedExport(msgspec.Struct, frozen=True):
 
 class UnusableSpanError(ValueError):
     """A span cannot be stored; the text says why, without naming the span."""
+
+
+def ns_within_64_bits(time_ns: int) -> int:
+    """Return a time that a database can compare; no span starts or ends beyond it."""
+    return max(-LATEST_NS, min(time_ns, LATEST_NS))
+
+
+def time_ns(moment: datetime) -> int:
+    """Return nanoseconds since 1970 UTC to compare stored times with; year 1 and 9999 are fine."""
+    return ns_within_64_bits(to_microseconds(moment) * 1_000)
 
 
 def text_without_nul(text: str) -> str:

@@ -17,7 +17,6 @@ from bennu.audit.events import EventName
 from bennu.httpio.request import caller_of, json_of, path_value, query_values
 from bennu.httpio.respond import empty_answer, json_answer
 from bennu.httpio.route import Query, Route
-from bennu.kernel.clock import to_microseconds
 from bennu.kernel.errors import InvalidError
 from bennu.kernel.ids import global_id
 from bennu.traces.settings import TracesSettings
@@ -29,7 +28,7 @@ from bennu.traces.spans.filters import (
     attribute_match,
 )
 from bennu.traces.spans.flow import SpanPage, SpanPageQuery, Spans
-from bennu.traces.spans.model import SPAN_KINDS, STATUS_CODES
+from bennu.traces.spans.model import SPAN_KINDS, STATUS_CODES, time_ns
 from bennu.traces.spans.otlp_view import OtlpSpanListAnswer, span_to_otlp
 from bennu.traces.spans.span_json import span_to_json
 
@@ -145,8 +144,8 @@ def _known(name: str, texts: Sequence[str], allowed: Sequence[str]) -> tuple[str
     return tuple(text.upper() for text in texts) or None
 
 
-def _nanoseconds(value: object) -> int | None:
-    return to_microseconds(value) * 1_000 if isinstance(value, datetime) else None
+def _time_ns(value: object) -> int | None:
+    return time_ns(value) if isinstance(value, datetime) else None
 
 
 def _filter_of(values: Mapping[str, Any]) -> SpanFilter:
@@ -171,8 +170,8 @@ def _filter_of(values: Mapping[str, Any]) -> SpanFilter:
         names=values["name"] or None,
         span_kinds=_known("span_kind", values.get("span_kind", ()), sorted(SPAN_KINDS)),
         status_codes=_known("status_code", values["status_code"], STATUS_CODES),
-        from_ns=_nanoseconds(values["start_time"]),
-        before_ns=_nanoseconds(values["end_time"]),
+        from_ns=_time_ns(values["start_time"]),
+        before_ns=_time_ns(values["end_time"]),
         attributes=tuple(attribute_match(text) for text in values["attribute"]),
     )
 

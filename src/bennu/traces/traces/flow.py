@@ -18,6 +18,7 @@ from bennu.traces.projects.held import refuse_held_traces
 from bennu.traces.projects.store import KIND as PROJECT_KIND
 from bennu.traces.projects.store import Project
 from bennu.traces.spans.cursors import Position, position_of_value_cursor, value_cursor
+from bennu.traces.spans.model import ns_within_64_bits
 from bennu.traces.traces.model import (
     TRACE_KIND,
     SpanOfTrace,
@@ -136,11 +137,12 @@ class Traces:
         require(caller.principal, Permission.TRACES_WRITE)
         if from_ns >= before_ns:
             raise InvalidError("start_time must be before end_time")
+        first_ns, after_ns = ns_within_64_bits(from_ns), ns_within_64_bits(before_ns)
 
         def work(connection: Connection) -> bool:
             found = visible_project(connection, caller, project, Permission.TRACES_WRITE)
             rows = oldest_traces_between(
-                connection, found.row_id, from_ns, before_ns, _DELETED_AT_ONCE
+                connection, found.row_id, first_ns, after_ns, _DELETED_AT_ONCE
             )
             if rows:
                 refuse_held_traces(connection, rows)

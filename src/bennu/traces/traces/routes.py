@@ -25,6 +25,7 @@ from bennu.traces.expressions.tree import Scope
 from bennu.traces.projects.store import KIND as PROJECT_KIND
 from bennu.traces.spans.events import iso_from_ns
 from bennu.traces.spans.filters import SPAN_KIND
+from bennu.traces.spans.model import time_ns
 from bennu.traces.traces.flow import TracePage, TracePageQuery, Traces
 from bennu.traces.traces.model import (
     TRACE_KIND,
@@ -124,8 +125,8 @@ _TIME_QUERY: Final = (
 )
 
 
-def _nanoseconds(value: object) -> int | None:
-    return to_microseconds(value) * 1_000 if isinstance(value, datetime) else None
+def _time_ns(value: object) -> int | None:
+    return time_ns(value) if isinstance(value, datetime) else None
 
 
 def _latency_ns(value: float | None) -> int | None:
@@ -145,8 +146,8 @@ def _query_of(values: Mapping[str, Any]) -> TracePageQuery:
     written = values["filter"]
     wanted = TraceFilter(
         has_error=values["error"],
-        from_ns=_nanoseconds(values["start_time"]),
-        before_ns=_nanoseconds(values["end_time"]),
+        from_ns=_time_ns(values["start_time"]),
+        before_ns=_time_ns(values["end_time"]),
         min_latency_ns=_latency_ns(values["min_latency_ms"]),
         max_latency_ns=_latency_ns(values["max_latency_ms"]),
         condition=condition_of(written, Scope.TRACE) if written else None,
