@@ -62,6 +62,13 @@ OF_SPANS: tuple[tuple[str, list[int]], ...] = (
     ("end_time <= '1970-01-01T00:00:02.001500Z'", [2]),
     ("start_time != '1970-01-01T00:00:05'", [1, 2, 3, 4, 6]),
     ("start_time < end_time", ALL),
+    ("start_time <= '9999-12-31'", ALL),
+    ("start_time < '9999-12-31'", ALL),
+    ("start_time == '9999-12-31'", []),
+    ("start_time != '9999-12-31'", ALL),
+    ("start_time > '9999-12-31' or start_time >= '9999-12-31'", []),
+    ("start_time > '0001-01-01'", ALL),
+    ("start_time <= '0001-01-01' or start_time == '0001-01-01'", []),
     ("total_cost is None", ALL),
     ("total_cost > 0", []),
     # Attributes

@@ -31,6 +31,7 @@ from bennu.storage.schema import spans, trace_sessions, traces
 from bennu.traces.expressions import tree
 from bennu.traces.expressions.tree import Condition, Kind, Row, Scope, Value
 from bennu.traces.expressions.values import Sql, SqlValues
+from bennu.traces.spans.model import LATEST_NS
 
 _SIGNS: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "==": eq,
@@ -142,7 +143,7 @@ class _SqlConditions(SqlValues):
             made: Sql = _SIGNS[sign](time, self.field(right))
             return made
         at = getattr(right, "value", 0)
-        after = at + _SHOWN_NS
+        after = min(at + _SHOWN_NS, LATEST_NS)
         shown: dict[str, Sql] = {
             "<": time < at,
             "<=": time < after,
