@@ -172,9 +172,7 @@ class _Meaning:
             by_kind.setdefault(fitting.kind, []).append(fitting)
             if value.kind not in {fitting.kind, Kind.JSON}:
                 raise _mismatch(value, fitting, item.position)
-        groups = tuple(
-            OneOf(Kind.TRUTH, value, tuple(group), kind) for kind, group in by_kind.items()
-        )
+        groups = tuple(_any_of(value, kind, group) for kind, group in by_kind.items())
         return groups[0] if len(groups) == 1 else AnyOf(Kind.TRUTH, groups)
 
     # --- functions and loops -------------------------------------------------------------
@@ -258,6 +256,14 @@ class _Meaning:
         if not isinstance(value, JsonPath):
             raise ExpressionError("no list", node.position)
         return value
+
+
+def _any_of(value: Value, kind: Kind, options: list[Literal]) -> Value:
+    if kind is Kind.TIME:
+        # A time that is written with microseconds equals all nanoseconds in it.
+        parts = tuple(Compare(Kind.TRUTH, "==", value, one, kind) for one in options)
+        return AnyOf(Kind.TRUTH, parts)
+    return OneOf(Kind.TRUTH, value, tuple(options), kind)
 
 
 def _literal(node: syntax.Constant) -> Literal:
