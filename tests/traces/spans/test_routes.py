@@ -361,3 +361,25 @@ async def test_times_beyond_all_spans_are_the_whole_of_time_or_none(
     for path in (PATH, f"{PATH}/otlpv1"):
         answer = await client.get(path, params=query)
         assert len(answer.json()["data"]) == len(numbers)
+
+
+async def test_numbers_beyond_64_bits_and_floats_are_shown(client: httpx.AsyncClient) -> None:
+    huge, large = 10**400, 2**63
+    attributes = {
+        "metadata": {"a": huge, "b": large},
+        "openinference.span.kind": "LLM",
+        "llm.token_count.total": "9" * 400,
+        "llm.token_count.prompt": 1e308,
+        "llm.token_count.completion": 1e308,
+    }
+    event = {"name": "e", "timestamp": "2026-11-23T22:01:54+00:00", "attributes": {"n": huge}}
+    changes = {"span_kind": "LLM", "attributes": attributes, "events": [event]}
+    assert (await post(client, posted(**changes))).status_code == 202
+    assert (await client.get(PATH)).status_code == 200
+    answer = await client.get(f"{PATH}/otlpv1")
+    assert answer.status_code == 200
+    (shown,) = answer.json()["data"]
+    values = {one["key"]: one["value"] for one in shown["attributes"]}
+    assert values["metadata.a"]["string_value"] == str(huge)
+    assert values["metadata.b"]["double_value"] == float(large)
+    assert shown["events"][0]["attributes"][0]["value"]["string_value"] == str(huge)

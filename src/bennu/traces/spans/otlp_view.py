@@ -125,10 +125,18 @@ def _any_value(value: object) -> OtlpAnyValue:
     if isinstance(value, int) and value in _INTEGERS:
         return OtlpAnyValue(int_value=value)
     if isinstance(value, int | float):
-        return OtlpAnyValue(double_value=float(value))
+        return _number(value)
     if isinstance(value, list):
         return OtlpAnyValue(array_value=OtlpArrayValue([_any_value(one) for one in value]))
     return OtlpAnyValue() if value is None else OtlpAnyValue(string_value=_written(value))
+
+
+def _number(value: float) -> OtlpAnyValue:
+    """Return a number that no integer of 64 bits is; one that no float is either, as text."""
+    try:
+        return OtlpAnyValue(double_value=float(value))
+    except OverflowError:
+        return OtlpAnyValue(string_value=str(value))
 
 
 def _written(value: object) -> str:
