@@ -41,7 +41,14 @@ def test_an_attribute_filter(text: str, segments: tuple[str, ...], value: object
     "text",
     [
         *("", "a", ":b", "a:", ".:b", "a:null", "a:[1]", 'a:{"b":1}'),
-        *('a"b:c', "a\\b:c", "a\x00:c", ".".join("a" * 17) + ":b"),
+        *(
+            'a"b:c',
+            "a:" + "9" * 400,
+            "a:-" + "9" * 400,
+            "a\\b:c",
+            "a\x00:c",
+            ".".join("a" * 17) + ":b",
+        ),
     ],
 )
 def test_what_is_no_attribute_filter(text: str) -> None:

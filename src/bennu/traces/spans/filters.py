@@ -97,13 +97,27 @@ def attribute_match(text: str) -> AttributeMatch:
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return AttributeMatch(segments, written)
     if isinstance(value, int) and not isinstance(value, bool) and value not in _INTEGERS:
-        value = float(value)
+        value = _float_of(value, text)
     if not isinstance(value, Scalar):
         raise InvalidError(
             f"Invalid attribute filter {text[:200]!r}: "
             "the value must be a text, a number, true or false"
         )
     return AttributeMatch(segments, value)
+
+
+def _float_of(value: int, text: str) -> float:
+    """Return a number of more than 64 bits as the float that is compared.
+
+    Raises:
+        InvalidError: no float is so large.
+    """
+    try:
+        return float(value)
+    except OverflowError:
+        raise InvalidError(
+            f"Invalid attribute filter {text[:200]!r}: the number is too large"
+        ) from None
 
 
 def cursor_at(position: Position, order: SpanOrder) -> str:
