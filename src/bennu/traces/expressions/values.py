@@ -142,8 +142,10 @@ class SqlValues(ABC):
         column = self.field(field)
         if field.kind is not Kind.ID:
             return column
-        digits = func.lower(func.hex(column)) if self._is_sqlite else func.encode(column, "hex")
-        return type_coerce(digits, Text)
+        if not self._is_sqlite:
+            return type_coerce(func.encode(column, "hex"), Text)
+        # SQLite's hex gives an empty text for an id that is missing; no id is empty.
+        return type_coerce(func.nullif(func.lower(func.hex(column)), ""), Text)
 
     def _number_field(self, field: tree.Field) -> Sql:
         if field.name in _TOTALS:
