@@ -113,6 +113,9 @@ OF_SPANS: tuple[tuple[str, list[int]], ...] = (
     ("float(input.value) is None and input.value is not None", [1]),
     ("str(llm.token_count.prompt) == '10' and str(metadata['year']) == '2023.5'", [2]),
     ("retrieval.documents[0].document.content == 'doc A'", [3]),
+    ("attributes['retrieval.documents.-1.document.content'] is not None", []),
+    ("attributes['retrieval.documents.4294967296.document.content'] is not None", []),
+    ("attributes['tag.tags.1'] == 'b' and attributes['tag.tags.-1'] is None", [1]),
     ("llm.input_messages[1].message.role == 'system'", [2]),
     # Lists
     ("len(retrieval.documents) == 2", [3]),

@@ -193,6 +193,8 @@ HARD = {
     16: {"big": 2**62, "small": -0.5, "empty": "", "nested": {"k": None}},
     17: {"%": "percent", "key with blanks": "x", "ключ": "да"},
     18: {"list": ["a", "b"], "text": "true"},
+    19: {"docs.0.tags.0": "x", "docs.0.c": 5, "m": {"-1": "key", "4294967296": "long"}},
+    20: {"r.0.0.0.0.n": "chain"},
 }
 
 
@@ -222,6 +224,15 @@ HARD = {
         ("text:true", []),
         ("list:a", []),
         ("list.0:a", [18]),
+        ("docs.0.tags.0:x", [19]),
+        ("docs.0.c:5", [19]),
+        ("docs.4294967296.c:5", []),
+        ("docs.-1.c:5", []),
+        ("docs.+0.c:5", []),
+        ("list.-1:b", []),
+        ("m.-1:key", [19]),
+        ("m.4294967296:long", [19]),
+        ("r.0.0.0.0.n:chain", [20]),
     ],
 )
 async def test_unusual_attributes(reader: Reader, text: str, expected: list[int]) -> None:

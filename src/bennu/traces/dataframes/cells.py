@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from bennu.kernel.clock import from_microseconds
 from bennu.traces.dataframes.model import FrameSpan
 from bennu.traces.spans.attribute_query import paths_to
-from bennu.traces.spans.attributes import key_segments
+from bennu.traces.spans.attributes import is_position, key_segments
 from bennu.traces.spans.openinference import decode_json_text
 
 #: Keys that end so hold an object as a value of its own.
@@ -114,7 +114,7 @@ def value_at(document: Mapping[str, Any], key: str) -> object:
 def _step(node: object, segment: str) -> object:
     if isinstance(node, dict):
         return node.get(segment)
-    if isinstance(node, list) and segment.isdecimal() and int(segment) < len(node):
+    if isinstance(node, list) and is_position(segment) and int(segment) < len(node):
         return node[int(segment)]
     return None
 

@@ -31,6 +31,7 @@ from bennu.traces.spans.attribute_query import (
     holds_bytes,
     paths_to,
     postgres_document,
+    postgres_node,
     sqlite_paths,
 )
 
@@ -207,7 +208,7 @@ class PostgresPlace:
         self, document: ColumnElement[Any], segments: tuple[str, ...], guard: ColumnElement[bool]
     ) -> None:
         ways = tuple(paths_to(segments)) if segments else ((),)
-        found = [document.op("#>")(cast(list(way), ARRAY(Text))) for way in ways]
+        found = [postgres_node(document, way) for way in ways]
         self._node = case((guard, func.coalesce(*found) if len(found) > 1 else found[0]))
         self._kind = func.jsonb_typeof(self._node)
 

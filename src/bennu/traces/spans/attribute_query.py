@@ -7,7 +7,9 @@ of them counts.
 Source: SQLite, JSON functions; PostgreSQL, JSON functions and operators.
 """
 
+import re
 from collections.abc import Iterator
+from itertools import groupby, product
 from typing import Any, Final
 
 import msgspec
@@ -28,11 +30,16 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from bennu.storage.schema import spans
+from bennu.traces.spans.attributes import is_position
 from bennu.traces.spans.filters import AttributeMatch
 
 _JSON_CODEC: Final = 0
 #: From here on floating point numbers may be written with an exponent.
 _EXPONENT_FROM: Final = 10**15
+#: Each of them doubles the paths that SQLite tries.
+_MOST_FREE_NUMBERS: Final = 3
+#: What PostgreSQL would take for a position in a list although it is none: -1 for the last.
+_SIGNED: Final = re.compile(r"[-+]\d+")
 #: An escaped NUL, which PostgreSQL refuses in JSON; an even number of backslashes stands before.
 _ESCAPED_NUL: Final = r"(?<!\\)((?:\\\\)*)\\u0000"
 
@@ -103,17 +110,25 @@ def _in_sqlite(match: AttributeMatch) -> ColumnElement[bool]:
 
 
 def sqlite_paths(segments: tuple[str, ...]) -> tuple[str, ...]:
-    """Write a way as JSON paths; numbers are keys of an object, or else positions of a list."""
-    forms = (_sqlite_path(segments, with_lists) for with_lists in (False, True))
-    return tuple(dict.fromkeys(forms))
+    """Write a way as JSON paths; each number is a key of an object, or else a position of a list.
+
+    Of many numbers only the last three are both; those before them are as the first of the three.
+    """
+    numbers = [place for place, segment in enumerate(segments) if is_position(segment)]
+    free = numbers[-_MOST_FREE_NUMBERS:]
+    paths = []
+    for forms in product((False, True), repeat=len(free)):
+        positions = {place for place, is_one in zip(free, forms, strict=True) if is_one}
+        if forms and forms[0]:
+            positions.update(numbers[: -len(free)])
+        paths.append(_sqlite_path(segments, positions))
+    return tuple(paths)
 
 
-def _sqlite_path(segments: tuple[str, ...], with_lists: bool) -> str:  # noqa: FBT001 - two forms
+def _sqlite_path(segments: tuple[str, ...], positions: set[int]) -> str:
     parts = (
-        f"[{segment}]"
-        if with_lists and segment.isascii() and segment.isdecimal()
-        else f'."{segment}"'
-        for segment in segments
+        f"[{segment}]" if place in positions else f'."{segment}"'
+        for place, segment in enumerate(segments)
     )
     return "$" + "".join(parts)
 
@@ -122,11 +137,21 @@ def _in_postgres(match: AttributeMatch) -> ColumnElement[bool]:
     document = postgres_document(spans.c.attributes)
     value = cast(literal(msgspec.json.encode(match.value).decode(), Text), JSONB)
     return or_(
-        *(
-            document.op("#>")(cast(list(segments), ARRAY(Text))) == value
-            for segments in paths_to(match.segments)
-        )
+        *(postgres_node(document, segments) == value for segments in paths_to(match.segments))
     )
+
+
+def postgres_node(document: ColumnElement[Any], segments: tuple[str, ...]) -> ColumnElement[Any]:
+    """Return what stands at a way; a number is a key of an object, or a position of a list."""
+    node = document
+    for is_key, some in groupby(segments, lambda segment: bool(_SIGNED.fullmatch(segment))):
+        if not is_key:
+            node = node.op("#>")(cast(list(some), ARRAY(Text)))
+            continue
+        for segment in some:
+            # Unlike the operator above this one looks into objects alone.
+            node = node.op("->")(cast(segment, Text))
+    return node
 
 
 def postgres_document(payload: ColumnElement[bytes]) -> ColumnElement[Any]:

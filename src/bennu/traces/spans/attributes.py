@@ -71,18 +71,19 @@ def _child(node: _Node, segment: str) -> _Node:
     return child
 
 
-def _is_index(segment: str) -> bool:
+def is_position(segment: str) -> bool:
+    """Return whether a segment of a key can be a position in a list."""
     return len(segment) <= _INDEX_DIGITS and segment.isascii() and segment.isdigit()
 
 
 def _without_leading_zeros(segment: str) -> str:
     """Write a position as a plain number; ``segment`` is followed by others."""
-    return str(int(segment)) if segment[0] == "0" and _is_index(segment) else segment
+    return str(int(segment)) if segment[0] == "0" and is_position(segment) else segment
 
 
 def _shape(node: _Node) -> object:
     """Return the list or the object that stands for a node without a value of its own."""
-    if all(_is_index(key) and not child.has_value for key, child in node.children.items()):
+    if all(is_position(key) and not child.has_value for key, child in node.children.items()):
         ordered = sorted(node.children.items(), key=lambda item: int(item[0]))
         return [_shape(child) for _, child in ordered]
     nested: dict[str, object] = {}
