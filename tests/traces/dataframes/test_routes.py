@@ -25,6 +25,8 @@ DOCUMENTS = {
     "input.value": "q",
 }
 
+LONG_KEY = ".".join("a" * 17)
+
 pytestmark = pytest.mark.usefixtures("stored")
 
 
@@ -274,6 +276,12 @@ async def test_the_ways_to_name_a_project(client: httpx.AsyncClient, stored: Sto
         ({"queries": [{}] * 6}, "queries"),
         ({"queries": [{}], "limit": 0}, "limit"),
         ({"queries": [{}], "start_time": "soon"}, "start_time"),
+        ({"queries": [{"select": {"x": {"key": LONG_KEY}}}]}, "at most 16 parts"),
+        ({"queries": [{"explode": {"key": LONG_KEY}}]}, "at most 16 parts"),
+        ({"queries": [{"explode": {"key": "a", "kwargs": {"x": LONG_KEY}}}]}, "at most 16 parts"),
+        ({"queries": [{"concat": {"key": LONG_KEY}}]}, "at most 16 parts"),
+        ({"queries": [{"concat": {"key": "a", "kwargs": {"x": LONG_KEY}}}]}, "at most 16 parts"),
+        ({"queries": [{"index": {"key": LONG_KEY}}]}, "at most 16 parts"),
         ({"queries": {}}, "queries"),
         ({}, "queries"),
     ],

@@ -7,19 +7,37 @@ from typing import Annotated, Final
 
 import msgspec
 
+from bennu.traces.spans.attributes import key_segments
+
 DEFAULT_LIMIT: Final = 1_000
 _MOST_LIMIT: Final = 1_000_000
 _MOST_QUERIES: Final = 5
 _MOST_COLUMNS: Final = 200
+_MOST_SEGMENTS: Final = 16
 
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=1_000)]
 Names = Annotated[dict[str, Key], msgspec.Meta(max_length=_MOST_COLUMNS)]
+
+
+def _refuse_long(*keys: str) -> None:
+    """Refuse keys of many parts: each is looked for in twice as many ways, in every span.
+
+    Raises:
+        ValueError: which becomes a problem of the field.
+    """
+    for key in keys:
+        if len(key_segments(key.removeprefix("attributes."))) > _MOST_SEGMENTS:
+            raise ValueError(f"A key has at most {_MOST_SEGMENTS} parts")
 
 
 class Projection(msgspec.Struct):
     """What a column is made of."""
 
     key: Key
+
+    def __post_init__(self) -> None:
+        """Refuse a key of too many parts."""
+        _refuse_long(self.key)
 
 
 class FilterGiven(msgspec.Struct):
@@ -35,6 +53,10 @@ class ExplosionGiven(msgspec.Struct):
     kwargs: Names = {}
     primary_index_key: Key = "context.span_id"
 
+    def __post_init__(self) -> None:
+        """Refuse keys of too many parts."""
+        _refuse_long(self.key, *self.kwargs.values())
+
 
 class ConcatenationGiven(msgspec.Struct):
     """A list whose elements are joined; ``kwargs`` names columns and keys of the elements."""
@@ -42,6 +64,10 @@ class ConcatenationGiven(msgspec.Struct):
     key: Key
     kwargs: Names = {}
     separator: str = "\n\n"
+
+    def __post_init__(self) -> None:
+        """Refuse keys of too many parts."""
+        _refuse_long(self.key, *self.kwargs.values())
 
 
 class QueryGiven(msgspec.Struct):
