@@ -16,7 +16,14 @@ from bennu.storage.schema import (
 )
 from bennu.traces.annotations.model import Annotation, AnnotationKind, Author
 from bennu.traces.annotations.settling import WaitingAnnotations
-from bennu.traces.annotations.store import Waiting, add_waiting
+from bennu.traces.annotations.store import (
+    Placed,
+    Waiting,
+    add_waiting,
+    upsert_annotations,
+    waiting_after,
+)
+from bennu.traces.annotations.targets import find_targets
 from fakes.clock import FrozenClock
 from fakes.spans import make_span, span_id, trace_id
 from fakes.stored import Stored
@@ -56,13 +63,14 @@ async def test_they_are_written_when_it_comes(shelf: Shelf) -> None:
     assert await shelf.left() == 5
     documents = {"retrieval.documents.0.document.content": "a"}
     await shelf.stored.add("p", make_span(1, session_id="s", attributes=documents))
+    said_at = to_microseconds(shelf.clock.now_utc())
     shelf.clock.advance(10)
     assert await shelf.waiting.settle() == 4
     assert await shelf.left() == 1
     for table in (span_annotations, trace_annotations, session_annotations, document_annotations):
         (row,) = await shelf.stored.rows(table)
         assert (row["name"], row["score"], row["sender"]) == ("n", 0.5, "key:1")
-        assert row["created_at"] == to_microseconds(shelf.clock.now_utc())
+        assert row["created_at"] == row["updated_at"] == said_at
     assert await shelf.waiting.settle() == 0
 
 
@@ -111,3 +119,57 @@ async def test_what_cannot_be_placed_is_dropped(shelf: Shelf, kind: AnnotationKi
         await shelf.stored.add("q", make_span(1))
     assert await shelf.waiting.settle() == 0
     assert await shelf.left() == 0
+
+
+async def test_what_was_said_later_stays(shelf: Shelf) -> None:
+    for label in ("first", "second"):
+        await shelf.wait(AnnotationKind.SPAN, span_id(1).hex(), label=label)
+        await shelf.wait(AnnotationKind.SPAN, span_id(2).hex(), label=label)
+        shelf.clock.advance(1)
+    await shelf.stored.add("p", make_span(1), make_span(2))
+    (place,) = (
+        await shelf.stored.database.read(
+            lambda c: find_targets(c, AnnotationKind.SPAN, [span_id(1).hex()])
+        )
+    ).values()
+    later = Placed(place, Annotation("n", "HUMAN", label="later"), Author("APP", "user:1", None))
+    now = to_microseconds(shelf.clock.now_utc())
+    await shelf.stored.database.write(
+        lambda c: upsert_annotations(c, AnnotationKind.SPAN, [later], now)
+    )
+    await shelf.waiting.settle()
+    said = {row["span_row"]: (row["label"], row["sender"]) for row in await rows_of_spans(shelf)}
+    assert said.pop(place.row_id) == ("later", "user:1")
+    assert list(said.values()) == [("second", "key:1")]
+    assert await shelf.left() == 0
+
+
+async def test_of_several_pages_the_last_word_stays(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bennu.traces.annotations.settling._AT_ONCE", 1)
+    for label in ("first", "second"):
+        await shelf.wait(AnnotationKind.SPAN, span_id(1).hex(), label=label)
+        shelf.clock.advance(1)
+    await shelf.stored.add("p", make_span(1))
+    await shelf.waiting.settle()
+    (row,) = await rows_of_spans(shelf)
+    assert row["label"] == "second"
+
+
+async def rows_of_spans(shelf: Shelf) -> list[Any]:
+    return list(await shelf.stored.rows(span_annotations))
+
+
+async def test_what_is_late_and_in_several_projects_is_dropped_once(
+    shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    await shelf.wait(AnnotationKind.SPAN, span_id(1).hex())
+    (late,) = await shelf.stored.database.read(lambda c: waiting_after(c, row_id=0, limit=9))
+    await shelf.stored.add("p", make_span(1))
+    await shelf.stored.add("q", make_span(1))
+    with caplog.at_level(logging.WARNING):
+        await shelf.stored.database.write(
+            lambda c: shelf.waiting.settle_some(c, some=[late], late=[late])
+        )
+    assert [record.__dict__["count"] for record in caplog.records] == [1]

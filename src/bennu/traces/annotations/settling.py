@@ -20,7 +20,7 @@ from bennu.traces.annotations.store import (
     Waiting,
     are_known_documents,
     remove_waiting,
-    upsert_annotations,
+    upsert_unless_newer,
     waiting_after,
 )
 from bennu.traces.annotations.targets import TargetPlace, find_places
@@ -51,30 +51,39 @@ class WaitingAnnotations:
             late = [one for one in some if one.created_at < oldest and one.row_id not in arrived]
             if arrived or late:
                 # Looked up again, since it may have gone meanwhile.
-                settle = partial(self._settle, some=some, late=late)
+                settle = partial(self.settle_some, some=some, late=late)
                 written += await self._database.write(settle, lane=Lane.INGEST)
 
-    def _settle(
+    def settle_some(
         self, connection: Connection, some: Sequence[Waiting], late: Sequence[Waiting]
     ) -> int:
-        now = to_microseconds(self._clock.now_utc())
+        """Write those whose target is there, drop those that are late; return how many settled.
+
+        One counts from when it was said: it does not replace what was said later at once.
+        """
         arrived = _arrived(connection, some)
         written = 0
         for kind in AnnotationKind:
+            here = [
+                one for one in some if one.kind is kind and len(arrived.get(one.row_id, ())) == 1
+            ]
             placed = [
-                Placed(next(iter(arrived[one.row_id])), one.annotation, one.author)
-                for one in some
-                if one.kind is kind and len(arrived.get(one.row_id, ())) == 1
+                Placed(next(iter(arrived[one.row_id])), one.annotation, one.author) for one in here
             ]
             are_known = are_known_documents(connection, kind, placed)
-            usable = [one for one, is_known in zip(placed, are_known, strict=True) if is_known]
-            if usable:
-                upsert_annotations(connection, kind, usable, now)
+            said_at = (one.created_at for one in here)
+            usable = [
+                (one, at)
+                for one, at, is_known in zip(placed, said_at, are_known, strict=True)
+                if is_known
+            ]
+            upsert_unless_newer(connection, kind, usable)
             written += len(usable)
-        dropped = len(arrived) + len(late) - written
+        settled = arrived.keys() | {one.row_id for one in late}
+        dropped = len(settled) - written
         if dropped:
             logger.warning("annotations.dropped", extra={"count": dropped})
-        remove_waiting(connection, arrived.keys() | {one.row_id for one in late})
+        remove_waiting(connection, settled)
         return written
 
 

@@ -51,23 +51,28 @@ class Placed(NamedTuple):
     author: Author
 
 
-def _upsert_statement(kind: AnnotationKind) -> BulkStatement:
+def _upsert_statement(kind: AnnotationKind, *, unless_newer: bool = False) -> BulkStatement:
     target = TARGETS[kind]
     key = [target.row, *(["document_position"] if kind is AnnotationKind.DOCUMENT else [])]
     columns = ["project_id", *key, *_COLUMNS]
     names = ", ".join(columns)
     unique = ", ".join([*key, "name", "identifier"])
     changed = ", ".join(f"{name} = excluded.{name}" for name in _CHANGED)
+    table = target.table.name
+    which = f"WHERE {table}.updated_at <= excluded.updated_at" if unless_newer else ""
     text = (
         f"WITH given({names}) AS ({{given}}) "  # noqa: S608 - constant names only
-        f"INSERT INTO {target.table.name} ({names}) SELECT {names} FROM given WHERE true "
-        f"ON CONFLICT ({unique}) DO UPDATE SET {changed} RETURNING id, {unique}"
+        f"INSERT INTO {table} ({names}) SELECT {names} FROM given WHERE true "
+        f"ON CONFLICT ({unique}) DO UPDATE SET {changed} {which} RETURNING id, {unique}"
     )
     kinds = ("bigint", "bigint", *(["integer"] if len(key) > 1 else []), *_KINDS)
     return BulkStatement(text, kinds)
 
 
 _UPSERTS: Final = {kind: _upsert_statement(kind) for kind in AnnotationKind}
+_UPSERTS_UNLESS_NEWER: Final = {
+    kind: _upsert_statement(kind, unless_newer=True) for kind in AnnotationKind
+}
 
 
 def upsert_annotations(
@@ -78,28 +83,50 @@ def upsert_annotations(
     Returns:
         Their rows, in the order given; of equal ones in one call the last one stays.
     """
-    rows: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-    keys: list[tuple[Any, ...]] = []
-    for place, said, author in given:
-        position = () if kind is not AnnotationKind.DOCUMENT else (said.document_position,)
-        key = (place.row_id, *position, said.name, said.identifier)
-        keys.append(key)
-        rows[key] = (
-            place.project_row,
-            *key,
-            said.annotator_kind,
-            said.label,
-            said.score,
-            said.explanation,
-            said.metadata,
-            *msgspec.structs.astuple(author),
-            now_microseconds,
-            now_microseconds,
-        )
+    keys = [_key_of(kind, one) for one in given]
+    rows = {key: _row_of(key, one, now_microseconds) for key, one in zip(keys, given, strict=True)}
     # Sorted, so that two processes lock the same rows in the same order.
     in_order = [rows[key] for key in sorted(rows)]
     made = {row[1:]: row[0] for row in run_with_rows(connection, _UPSERTS[kind], in_order)}
     return [made[key] for key in keys]
+
+
+def upsert_unless_newer(
+    connection: Connection, kind: AnnotationKind, given: Sequence[tuple[Placed, int]]
+) -> None:
+    """Write annotations, each with when it was said; one of later replaces, one of before not.
+
+    Args:
+        connection: to write with.
+        kind: what they are about.
+        given: in the order in which they were said, with microseconds since 1970 UTC.
+    """
+    rows = {_key_of(kind, one): (one, said_at) for one, said_at in given}
+    # Sorted, so that two processes lock the same rows in the same order.
+    in_order = [_row_of(key, *rows[key]) for key in sorted(rows)]
+    run_with_rows(connection, _UPSERTS_UNLESS_NEWER[kind], in_order)
+
+
+def _key_of(kind: AnnotationKind, one: Placed) -> tuple[Any, ...]:
+    said = one.annotation
+    position = () if kind is not AnnotationKind.DOCUMENT else (said.document_position,)
+    return (one.place.row_id, *position, said.name, said.identifier)
+
+
+def _row_of(key: tuple[Any, ...], one: Placed, said_at: int) -> tuple[Any, ...]:
+    said = one.annotation
+    return (
+        one.place.project_row,
+        *key,
+        said.annotator_kind,
+        said.label,
+        said.score,
+        said.explanation,
+        said.metadata,
+        *msgspec.structs.astuple(one.author),
+        said_at,
+        said_at,
+    )
 
 
 def list_annotations(
