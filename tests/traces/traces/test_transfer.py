@@ -1,10 +1,12 @@
 """Moving traces to another project. Contract: section 7."""
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy.util import await_only
 
 from bennu.storage.database import Database
 from bennu.storage.schema import (
@@ -128,3 +130,32 @@ async def test_ids_that_are_taken_move_nothing(stored: Stored, taken: Any) -> No
     with pytest.raises(TakenIdsError):
         await move(stored, [1, 2])
     assert await stored.rows(traces) == before
+
+
+async def test_a_session_that_a_trace_gains_meanwhile_moves_too(stored: Stored) -> None:
+    await stored.add("from", make_span(9, trace=9, start_ns=1, end_ns=2))
+    database = stored.database
+    if database.dialect != "postgresql":
+        pytest.skip("SQLite has one writer")
+    with_session = update(traces).where(traces.c.trace_id == trace_id(9)).values(session_id=1)
+    held, go_on = asyncio.Event(), asyncio.Event()
+
+    def gain(connection: Connection) -> None:
+        connection.execute(with_session)
+        held.set()
+        await_only(go_on.wait())
+
+    waiting = text(
+        "SELECT 1 FROM pg_stat_activity "
+        "WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    gaining = asyncio.create_task(database.write(gain))
+    await held.wait()
+    moving = asyncio.create_task(move(stored, [9]))
+    for _ in range(1_000):
+        if await database.read(lambda c: c.execute(waiting).all()):
+            break
+        await asyncio.sleep(0.01)
+    go_on.set()
+    await asyncio.gather(gaining, moving)
+    assert await places(stored) == {1: ("from", "s"), 2: ("from", "s"), 9: ("to", "s")}

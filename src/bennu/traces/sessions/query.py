@@ -115,7 +115,15 @@ def traces_of_sessions(
     """Return the traces of sessions, those of each session by start."""
     found: dict[int, list[TraceOfSession]] = {row: [] for row in session_rows}
     for part in parts_of(session_rows):
-        statement = select(*_TRACE_COLUMNS).where(traces.c.session_id.in_(part))
+        # Whatever a row says: what lies in another project is not shown with a session.
+        statement = (
+            select(*_TRACE_COLUMNS)
+            .join(trace_sessions, trace_sessions.c.id == traces.c.session_id)
+            .where(
+                traces.c.session_id.in_(part),
+                traces.c.project_id == trace_sessions.c.project_id,
+            )
+        )
         for row in connection.execute(statement):
             trace = TraceOfSession(*row)
             found[trace.session_row].append(trace)

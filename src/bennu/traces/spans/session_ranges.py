@@ -6,7 +6,7 @@ moved to another project, its range shrinks, and the last one takes it along.
 Source: data-plane contract, section 4.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, delete, exists, func, select, update
 
@@ -23,6 +23,34 @@ def lock_sessions(connection: Connection, session_rows: Collection[int]) -> None
             .order_by(trace_sessions.c.id)
             .with_for_update()
         ).all()
+
+
+def lock_with_sessions(connection: Connection, trace_rows: Sequence[int]) -> list[int]:
+    """Make ingest wait that would change some traces or give them a session.
+
+    Sessions are locked before traces, as ingest does. A session that a trace gains until it is
+    locked itself is seen after that, so that none is forgotten.
+
+    Returns:
+        The sessions of these traces; they gain no other in this transaction.
+    """
+    before = sessions_of_traces(connection, trace_rows)
+    lock_sessions(connection, before)
+    given = traces.c.id.in_(trace_rows)
+    connection.execute(
+        select(traces.c.id).where(given).order_by(traces.c.id).with_for_update()
+    ).all()
+    found = sessions_of_traces(connection, trace_rows)
+    lock_sessions(connection, set(found).difference(before))
+    return found
+
+
+def sessions_of_traces(connection: Connection, trace_rows: Sequence[int]) -> list[int]:
+    """Return the rows of the sessions that some traces belong to, in order."""
+    of_session = traces.c.session_id
+    given = traces.c.id.in_(trace_rows)
+    statement = select(of_session).where(given, of_session.is_not(None)).distinct()
+    return sorted(connection.execute(statement).scalars())
 
 
 def tidy_sessions(connection: Connection, session_rows: Collection[int]) -> int:

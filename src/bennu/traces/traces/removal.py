@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from bennu.storage.parts import parts_of
 from bennu.storage.schema import traces
-from bennu.traces.spans.session_ranges import lock_sessions, tidy_sessions
+from bennu.traces.spans.session_ranges import lock_with_sessions, tidy_sessions
 
 
 class Removed(NamedTuple):
@@ -37,11 +37,7 @@ def remove_traces(connection: Connection, trace_rows: Collection[int]) -> Remove
 
 def _remove_part(connection: Connection, trace_rows: Sequence[int]) -> Removed:
     given = traces.c.id.in_(trace_rows)
-    found = connection.execute(
-        select(traces.c.session_id).where(given, traces.c.session_id.is_not(None)).distinct()
-    )
-    session_rows = list(found.scalars())
-    lock_sessions(connection, session_rows)
+    session_rows = lock_with_sessions(connection, trace_rows)
     span_count = connection.execute(
         select(func.coalesce(func.sum(traces.c.span_count), 0)).where(given)
     ).scalar_one()

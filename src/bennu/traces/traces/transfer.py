@@ -22,7 +22,7 @@ from bennu.storage.schema import (
     trace_sessions,
     traces,
 )
-from bennu.traces.spans.session_ranges import lock_sessions, tidy_sessions
+from bennu.traces.spans.session_ranges import lock_with_sessions, sessions_of_traces, tidy_sessions
 
 
 class TakenIdsError(ConflictError):
@@ -49,8 +49,7 @@ def _move_part(connection: Connection, trace_rows: Sequence[int], to_project_row
     given = traces.c.id.in_(trace_rows)
     of_trace = spans.c.trace_row.in_(trace_rows)
     to_project = {"project_id": to_project_row}
-    session_rows = _sessions_of(connection, given)
-    lock_sessions(connection, session_rows)
+    session_rows = lock_with_sessions(connection, trace_rows)
     for session_row in session_rows:
         _move_session(connection, session_row, given, to_project_row)
     connection.execute(update(traces).where(given).values(to_project))
@@ -63,13 +62,7 @@ def _move_part(connection: Connection, trace_rows: Sequence[int], to_project_row
     own_spans = select(spans.c.id).where(of_trace)
     for table in (span_annotations, document_annotations):
         connection.execute(update(table).where(table.c.span_row.in_(own_spans)).values(to_project))
-    tidy_sessions(connection, {*session_rows, *_sessions_of(connection, given)})
-
-
-def _sessions_of(connection: Connection, given: ColumnElement[bool]) -> list[int]:
-    of_session = traces.c.session_id
-    statement = select(of_session).where(given, of_session.is_not(None)).distinct()
-    return sorted(connection.execute(statement).scalars())
+    tidy_sessions(connection, {*session_rows, *sessions_of_traces(connection, trace_rows)})
 
 
 def _move_session(
