@@ -301,3 +301,19 @@ async def test_viewers_may_query_and_restricted_keys_see_their_projects(
     for hidden in ("demo", global_id("Project", 2)):
         (frame,) = await query(client, project=hidden)
         assert len(frame) == 0
+
+
+async def test_an_answer_that_grows_too_large_is_refused(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    select = {"select": {"name": {"key": "name"}}}
+    bytes_of_one = len((await client.post(PATH, json={"queries": [select]})).content)
+    exploded = {"select": {"all": {"key": "embedding"}}, "explode": {"key": "tag.tags"}}
+    monkeypatch.setattr("bennu.traces.dataframes.flow._MOST_BYTES", bytes_of_one)
+    params = {"project_name": "demo"}
+    one = await client.post(PATH, params=params, json={"queries": [select]})
+    assert one.status_code == 200
+    for queries in ([select] * 5, [{}], [exploded] * 5):
+        answer = await client.post(PATH, params=params, json={"queries": queries})
+        assert answer.status_code == 413
+        assert "fewer spans" in answer.text

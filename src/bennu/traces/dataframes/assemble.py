@@ -15,9 +15,14 @@ _DOCUMENTS: Final = "retrieval.documents"
 
 
 class Assembly:
-    """One dataframe in the making."""
+    """One dataframe in the making.
 
-    def __init__(self, query: QueryGiven) -> None:
+    Args:
+        query: what it is made of.
+        limit_bytes: of its rows.
+    """
+
+    def __init__(self, query: QueryGiven, limit_bytes: int) -> None:
         self._query = query
         self._rename = query.rename or {}
         self._index = _DEFAULT_INDEX if query.index is None else _full_name(query.index.key)
@@ -26,7 +31,8 @@ class Assembly:
         if query.explode is not None:
             is_documents = query.explode.key == _DOCUMENTS
             index.append("document_position" if is_documents else "position")
-        self.table = TableWriter(index, WHOLE if self._is_whole else self._named_columns())
+        columns = WHOLE if self._is_whole else self._named_columns()
+        self.table = TableWriter(index, columns, limit_bytes)
 
     def _named_columns(self) -> list[str]:
         query = self._query
@@ -37,7 +43,11 @@ class Assembly:
         return [self._rename.get(name, name) for name in names]
 
     def add(self, spans: Sequence[FrameSpan]) -> None:
-        """Write the rows of some spans."""
+        """Write the rows of some spans.
+
+        Raises:
+            TooLargeError: the rows are larger than allowed.
+        """
         for span in spans:
             cells = Cells(span)
             index = cells.of_key(self._index)

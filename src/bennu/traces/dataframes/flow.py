@@ -21,6 +21,8 @@ from bennu.traces.expressions.tree import Scope
 from bennu.traces.projects.flow import visible_project
 
 _READ_AT_ONCE: Final = 500
+#: Of all tables of an answer: a list with much beside it grows by its square when it is exploded.
+_MOST_BYTES: Final = 512 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Dataframes:
         Raises:
             DeniedError: the permission is missing.
             ExpressionError: a filter cannot be understood; tells the place.
+            TooLargeError: the tables are larger than an answer may be.
         """
         require(caller.principal, Permission.TRACES_READ)
         # Read before anything is looked up, so that a mistake costs nothing.
@@ -75,24 +78,25 @@ class Dataframes:
                     request.only_roots,
                     request.orphans_are_roots,
                 )
-                tables.append(await self._table(caller, request, query, wanted))
+                left_bytes = _MOST_BYTES - sum(table.size_bytes for table in tables)
+                assembly = Assembly(query, left_bytes)
+                tables.append(assembly.table)
+                await self._fill(caller, request, assembly, wanted)
         except BaseException:
             for table in tables:
                 table.close()
             raise
         return tables
 
-    async def _table(
-        self, caller: Caller, request: FrameRequest, query: QueryGiven, wanted: FrameSelection
-    ) -> TableWriter:
+    async def _fill(
+        self, caller: Caller, request: FrameRequest, assembly: Assembly, wanted: FrameSelection
+    ) -> None:
         rows = await self._database.read(partial(_rows, caller, request, wanted))
-        assembly = Assembly(query)
         for begin in range(0, len(rows), _READ_AT_ONCE):
             part = rows[begin : begin + _READ_AT_ONCE]
             spans = await self._database.read(partial(frame_spans_in_rows, row_ids=part))
             # Attributes take long to unpack: in a thread, so that others are answered meanwhile.
             await asyncio.to_thread(assembly.add, spans)
-        return assembly.table
 
 
 def _rows(

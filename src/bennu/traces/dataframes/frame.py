@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from tempfile import SpooledTemporaryFile
 from typing import Any, Final
 
+from bennu.kernel.errors import TooLargeError
 from bennu.traces.dataframes.cells import Time
 from bennu.traces.spans.attributes import encode_value
 
@@ -65,14 +66,17 @@ class TableWriter:
     Args:
         index: names of the index, which are the first columns.
         columns: names of further columns that are there even without rows.
+        limit_bytes: of all rows together.
     """
 
-    def __init__(self, index: Sequence[str], columns: Sequence[str] = ()) -> None:
+    def __init__(self, index: Sequence[str], columns: Sequence[str], limit_bytes: int) -> None:
         self._index = tuple(index)
         self._columns: list[_Column] = []
         self._counts: list[int] = []
         self._places: dict[str, int] = {}
         self._rows = 0
+        self._limit_bytes = limit_bytes
+        self.size_bytes = 0
         # Closed with the writer; it holds what the answer holds.
         self._written = SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115
         for name in self._index:
@@ -92,7 +96,12 @@ class TableWriter:
         return place
 
     def add_row(self, index: Sequence[object], cells: Iterable[tuple[str, object]]) -> None:
-        """Write one row; of cells of one name the last counts, None is a gap."""
+        """Write one row; of cells of one name the last counts, None is a gap.
+
+        Raises:
+            TooLargeError: all rows together are larger than allowed. It is seen at the cell, since
+                a single row may repeat a large value in each of its columns.
+        """
         found: dict[int, object] = dict(enumerate(index))
         for name, value in cells:
             found[self._place_of(name)] = value
@@ -103,7 +112,14 @@ class TableWriter:
                 column.kinds.add(_kind_of(value))
                 self._counts[place] += 1
             written = value.text if isinstance(value, Time) else value
-            parts.append(column.label + encode_value(written))
+            part = column.label + encode_value(written)
+            self.size_bytes += len(part)
+            if self.size_bytes > self._limit_bytes:
+                raise TooLargeError(
+                    "The dataframes are too large: ask for fewer spans, fewer columns or a "
+                    "shorter time"
+                )
+            parts.append(part)
         self._written.write((b",{" if self._rows else b"{") + b",".join(parts) + b"}")
         self._rows += 1
 
