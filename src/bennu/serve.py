@@ -243,8 +243,12 @@ def _asked_to_stop() -> asyncio.Event:
         logger.warning("server.signal", extra={"signal": because.name})
         stopping.set()
 
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop, number)
+        loop.add_signal_handler(number, stop, number)
+    # Asks for a look at renewed certificates. Without TLS there are none, and a process that does
+    # not handle the signal would end at it.
+    loop.add_signal_handler(signal.SIGHUP, logger.info, "server.nothing_to_reload")
     return stopping
 
 
