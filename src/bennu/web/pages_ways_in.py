@@ -188,7 +188,11 @@ def ways_in_routes(pages: Pages, ways: WaysIn) -> tuple[Route, ...]:
             permission=Door.OPEN,
             limit=Limit.SIGN_IN,
             summary="Sign in by the form of the page",
-            events=(EventName.SIGN_IN_SUCCEEDED, EventName.SIGN_IN_FAILED),
+            events=(
+                EventName.SIGN_IN_SUCCEEDED,
+                EventName.SIGN_IN_FAILED,
+                EventName.SESSION_ENDED,
+            ),
             before_password_change=True,
         ),
         Route(

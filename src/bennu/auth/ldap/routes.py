@@ -48,6 +48,7 @@ def ldap_routes(sign_in_flow: LdapSignIn, cookies: SessionCookies) -> tuple[Rout
             status=204,
             events=(
                 EventName.SIGN_IN_SUCCEEDED,
+                EventName.SESSION_ENDED,
                 EventName.SIGN_IN_FAILED,
                 EventName.USER_CREATED,
                 EventName.USER_CHANGED,

@@ -85,7 +85,11 @@ def _sign_in_route(sign_in: Handler) -> Route:
         summary="Sign in with e-mail and password; answers with cookies",
         request=SignInBody,
         status=204,
-        events=(EventName.SIGN_IN_SUCCEEDED, EventName.SIGN_IN_FAILED),
+        events=(
+            EventName.SIGN_IN_SUCCEEDED,
+            EventName.SIGN_IN_FAILED,
+            EventName.SESSION_ENDED,
+        ),
         before_password_change=True,
         errors=(401, 403),
     )

@@ -206,6 +206,7 @@ def oauth2_routes(
                 EventName.USER_CREATED,
                 EventName.USER_CHANGED,
                 EventName.ROLE_ASSIGNED,
+                EventName.SESSION_ENDED,
             ),
             before_password_change=True,
             errors=(HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.UNPROCESSABLE_ENTITY),

@@ -97,7 +97,10 @@ class Sessions:
         caller: Caller,
         at_provider: ProviderSession | None = None,
     ) -> tuple[int, TokenPair]:
-        """Open a session in the transaction of a sign-in; return its row and its credentials."""
+        """Open a session in the transaction of a sign-in; return its row and its credentials.
+
+        Who signs in from within a session leaves it: it ends here.
+        """
         now = self._now()
         values: dict[str, Any] = {
             "user_id": user_id,
@@ -114,7 +117,19 @@ class Sessions:
             values["id_token"] = self._cipher.seal(at_provider.id_token.reveal())
         session_id = insert_session(connection, values, [method])
         update_user(connection, user_id, {"last_sign_in_at": now})
-        return session_id, self._make_pair(connection, user_id, session_id, now)
+        pair = self._make_pair(connection, user_id, session_id, now)
+        self._end_left(connection, caller)
+        return session_id, pair
+
+    def _end_left(self, connection: Connection, caller: Caller) -> None:
+        """End the session that a sign-in came from. Source: OWASP ASVS 5.0 V7.2.4."""
+        left = caller.principal.session_id
+        if left is None or not delete_session(connection, left):
+            return
+        move_security_epoch(connection)
+        target = Target("session", global_id(SESSION, left))
+        event = AuditEvent(EventName.SESSION_ENDED, reason="signed_in_again", target=target)
+        self._audit.record(connection, event, caller)
 
     def _expiry(self, now: int, authenticated_at: int) -> int:
         """Return when a session used now ends: idle limit or absolute limit, the sooner."""
