@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from joserfc import jwk, jwt
 from sqlalchemy import delete, update
 
 from bennu.access import ADMIN, BUILT_IN_ROLES, Permission, PrincipalKind
@@ -297,3 +298,18 @@ async def test_arbitrary_bytes_meet_an_error_of_their_own(
     for length in (0, 1, 2, 7, 17, 27, 60, 1000, 70_000):
         for _ in range(20):
             assert await refused(accounts, prefix + entropy.bytes(length))
+
+
+@pytest.mark.asvs("10.3.1", "10.3.4")
+async def test_a_token_of_a_provider_opens_nothing(accounts: Accounts) -> None:
+    """The server is no resource server of others: what a provider signed is nobody here."""
+    await accounts.add_user()
+    claims = {"iss": "https://idp.example", "aud": "bennu-client", "sub": "ada", "exp": 2**40}
+    claims |= {"scope": "openid", "email": "ada@example.com", "acr": "high", "amr": ["mfa"]}
+    key = jwk.RSAKey.generate_key(2048)
+    for algorithm, signing in (("RS256", key), ("HS256", jwk.OctKey.import_key(b"x" * 32))):
+        token = jwt.encode({"alg": algorithm, "typ": "at+jwt"}, claims, signing)
+        with pytest.raises(UnauthenticatedError, match="Invalid token"):
+            await accounts.authenticator.authenticate(bearer(Secret(token)))
+        with pytest.raises(UnauthenticatedError, match="Invalid token"):
+            await accounts.authenticator.authenticate(Presented((), token))

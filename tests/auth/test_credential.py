@@ -68,3 +68,32 @@ def test_blanks_and_other_digits_are_no_part_of_it() -> None:
     assert parse_credential(text + "\n") is None
     assert parse_credential(" " + text) is None
     assert parse_credential(text[:-1] + "\N{ARABIC-INDIC DIGIT ONE}") is None
+
+
+class Counted(Bytes):
+    """Randomness that remembers how much was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(b"x")
+        self.asked: list[int] = []
+
+    def bytes(self, count: int) -> bytes:
+        self.asked.append(count)
+        return super().bytes(count)
+
+
+@pytest.mark.asvs("7.2.3", "11.5.1")
+@pytest.mark.parametrize("kind", list(CredentialKind))
+def test_a_secret_is_160_random_bits(kind: CredentialKind) -> None:
+    """None of it is lost on the way into the text, and no two differ in the clear part alone."""
+    entropy = Counted()
+    make_credential(kind, entropy)
+    assert entropy.asked == [12, 20]
+    secrets = [
+        make_credential(kind, Bytes(bytes([1]) * 12 + bytes([n]))).text.reveal().split("_")[3]
+        for n in range(256)
+    ]
+    assert {len(secret) for secret in secrets} == {27}
+    assert 62**27 > 2**160
+    drawn = {make_credential(kind, SystemEntropy()).text.reveal().split("_")[3] for _ in range(99)}
+    assert len(drawn) == 99

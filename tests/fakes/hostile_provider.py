@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 import secrets
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -106,6 +107,8 @@ class HostileProvider:
 
     def __post_init__(self) -> None:
         self._codes: dict[str, _Code] = {}
+        #: The newest tokens that were handed out.
+        self.issued: deque[str] = deque(maxlen=4)
         self.peer = HttpPeer(self._answer)
         self.issuer = self.peer.url
 
@@ -237,13 +240,10 @@ class HostileProvider:
             challenge,
         ):
             return json_reply({"error": "invalid_grant"}, 400)
-        return json_reply(
-            {
-                "access_token": "an-access-token",
-                "token_type": "Bearer",
-                "id_token": self.id_token(found.nonce, found.client_id),
-            }
-        )
+        id_token = self.id_token(found.nonce, found.client_id)
+        self.issued += ("an-access-token", id_token)
+        answer = {"access_token": "an-access-token", "token_type": "Bearer"}
+        return json_reply({**answer, "id_token": id_token})
 
     def _is_our_client(self, form: dict[str, str], seen: Seen) -> bool:
         header = seen.headers.get("authorization", "").removeprefix("Basic ")

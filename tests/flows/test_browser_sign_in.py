@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from peers.oidc import OidcPeer, provider_variables
-from started import StartedServer
+from started import ADMIN_EMAIL, PASSWORD, StartedServer
 
 expect.set_options(timeout=60_000)
 
@@ -84,3 +85,29 @@ def test_a_refusal_is_told_on_the_page(server: StartedServer, tab: Page) -> None
     tab.goto(f"{root_url}/oauth2/peer/login?returnUrl=//evil.example")
     expect(tab).to_have_url(f"{root_url}/login?error=unsafe_return_url")
     expect(tab.get_by_role("alert")).to_be_visible()
+
+
+@pytest.mark.asvs("14.3.1")
+def test_nothing_is_seen_after_signing_out(tab: Page, tmp_path: Path) -> None:
+    """Neither by going back nor in what the browser stored. Source: OWASP ASVS 5.0 V14.3.1."""
+    with StartedServer(tmp_path) as own:
+        own.admin().post("/v1/projects", json={"name": "of-the-session"})
+        tab.goto(f"{own.base_url}/login?returnUrl=/projects")
+        tab.get_by_label("E-mail").fill(ADMIN_EMAIL)
+        tab.get_by_label("Password").fill(PASSWORD)
+        tab.get_by_role("button", name="Sign in").click()
+        expect(tab.get_by_text("of-the-session")).to_be_visible()
+        tab.goto(f"{own.base_url}/account/sessions")
+        tab.get_by_role("button", name="Sign out").first.click()
+        expect(tab).to_have_url(re.compile("/login|/logout"))
+        for _ in range(4):
+            tab.go_back()
+            expect(tab.get_by_text("of-the-session")).to_have_count(0)
+            expect(tab.get_by_text(ADMIN_EMAIL)).to_have_count(0)
+            expect(tab.get_by_role("button", name="Sign out")).to_have_count(0)
+        tab.goto(f"{own.base_url}/projects")
+        expect(tab).to_have_url(re.compile("/login"))
+        assert [c for c in tab.context.cookies() if c["value"].startswith("bnu_")] == []
+        assert tab.evaluate("localStorage.length + sessionStorage.length") == 0
+        assert tab.evaluate("async () => (await indexedDB.databases()).length") == 0
+        assert tab.evaluate("async () => (await caches.keys()).length") == 0

@@ -3,7 +3,9 @@
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -100,3 +102,24 @@ async def test_a_project_is_compressed_beside_the_event_loop() -> None:
     assert zstandard.ZstdDecompressor().decompressobj().decompress(answer.content) == b"p and more"
     assert on_the_loop
     assert [name for name in on_the_loop if name.startswith("ZstdCompressionObj")] == []
+
+
+@pytest.mark.asvs("5.4.1", "5.4.2")
+async def test_a_download_has_a_name_of_the_servers_own(tmp_path: Path) -> None:
+    """Whatever stands in the address; and no browser shows it as a page."""
+
+    class Ready(Asked):
+        async def fetch(self, _: Caller, __: str, token: str) -> Path:
+            file = tmp_path / "file"
+            file.write_bytes(f"PK of {len(token)}".encode())
+            return file
+
+    for hostile in ("evil.html", 'x"; filename="evil.html', "a%0d%0aset-cookie:%20x=1"):
+        async with client_of(Ready()) as client:
+            address = f"/v1/privacy/exports/{quote(hostile)}/download"
+            answer = await client.get(address, params={"token": hostile, "filename": hostile})
+        assert answer.status_code == 200, answer.text
+        named = answer.headers.get_list("content-disposition")
+        assert named == ['attachment; filename="bennu-export.zip"']
+        assert answer.headers["content-type"] == "application/zip"
+        assert "set-cookie" not in answer.headers

@@ -283,3 +283,14 @@ async def test_a_server_that_does_not_answer_does_not_hold_up_the_end(
     await asyncio.to_thread(own_postgres_server.stop, "immediate")
     await asyncio.gather(stuck, return_exceptions=True)
     await asyncio.sleep(0.1)
+
+
+@pytest.mark.asvs("13.2.2")
+async def test_a_role_without_rights_beyond_its_schema_suffices(postgres: Database) -> None:
+    """Tables were made, and everything is read and written, by a role like any other."""
+    await postgres.write(move_security_epoch)
+    rights = "SELECT rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls"
+    query = f"{rights} FROM pg_roles WHERE rolname = current_user"
+    assert await postgres.read(scalar(query)) is False
+    members = "SELECT count(*) FROM pg_auth_members WHERE member = current_user::regrole"
+    assert await postgres.read(scalar(members)) == 0

@@ -27,6 +27,7 @@ async def users(accounts: Accounts) -> dict[str, User]:
     return await accounts.database.read(work)
 
 
+@pytest.mark.asvs("6.3.2")
 async def test_the_system_user_and_the_first_admin_are_made_once(
     accounts: Accounts, first: FirstAccounts
 ) -> None:

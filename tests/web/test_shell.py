@@ -1,10 +1,13 @@
 """Nobody is led to a page that would refuse them."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from bennu.access import BUILT_IN_ROLES, EVERYBODY, Principal, PrincipalKind
+from bennu.web import pages
 from bennu.web.shell import Shell, Theme, navigation_for, theme_of
 
 NOBODY = Principal(PrincipalKind.ANONYMOUS)
@@ -69,3 +72,21 @@ def test_the_navigation_marks_where_one_is(path: str, current: list[str]) -> Non
 def test_the_theme_is_one_of_three(cookie: str, theme: str) -> None:
     assert theme_of({"bennu-theme": cookie}) == theme
     assert theme_of({}) == "system"
+
+
+@pytest.mark.asvs("7.4.4")
+def test_every_page_behind_the_door_offers_signing_out() -> None:
+    """Pages extend page.html, which has the form twice: for wide and for narrow windows."""
+    templates = Path(pages.__file__).parent / "templates"
+    doors = {"bare.html", "door.html", "page.html", "refusal.html"}
+    public = {"sign_in.html", "signed_out.html", "forgot_password.html", "reset_password.html"}
+    inside = [path for path in templates.glob("*.html") if path.name not in doors | public]
+    assert len(inside) > 15
+    for path in inside:
+        assert path.read_text().startswith('{% extends "page.html" %}'), path.name
+        assert not re.search(r"block (body|header)", path.read_text()), path.name
+    page = (templates / "page.html").read_text()
+    who = page[page.index("macro who()") : page.index("endmacro", page.index("macro who()"))]
+    assert """action="{{ href('/logout') }}">""" in who
+    assert "Sign out</button>" in who
+    assert page.count("{{ who() }}") == 2

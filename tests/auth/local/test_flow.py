@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from datetime import timedelta
 from statistics import median
 
 import pytest
@@ -207,3 +208,28 @@ async def test_a_hash_sealed_anew_during_the_check_does_no_harm(accounts: Accoun
     again = MeanwhilePasswords(accounts, ada, password_hash=CIPHER.seal(known))
     accounts.local._passwords = again  # noqa: SLF001
     assert await accounts.works((await sign_in(accounts)).access)
+
+
+@pytest.mark.asvs("7.2.4")
+async def test_signing_in_again_ends_the_session_that_asked(accounts: Accounts) -> None:
+    ada = await accounts.add_user(password=PASSWORD)
+    left, elsewhere = (await accounts.open(ada)).access, (await accounts.open(ada)).access
+    caller = await accounts.caller(left)
+    pair = await accounts.local.sign_in_with_password(caller, "ada@example.com", PASSWORD)
+    assert pair.access != left
+    assert await accounts.works(pair.access)
+    assert not await accounts.works(left)
+    assert await accounts.works(elsewhere)
+    assert await accounts.events() == ["auth.session.ended", "auth.sign_in.succeeded"]
+    caller = await accounts.caller(pair.access)
+    with pytest.raises(UnauthenticatedError):
+        await accounts.local.sign_in_with_password(caller, "ada@example.com", WRONG)
+    assert await accounts.works(pair.access)
+
+
+@pytest.mark.asvs("6.2.10")
+async def test_a_password_does_not_grow_old(accounts: Accounts) -> None:
+    await accounts.add_user(password=PASSWORD)
+    accounts.clock.advance(timedelta(days=3_650))
+    caller = await accounts.caller((await sign_in(accounts)).access)
+    assert not caller.principal.must_change_password

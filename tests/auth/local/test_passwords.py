@@ -177,3 +177,26 @@ async def test_the_line_in_front_of_the_threads_is_bounded() -> None:
     assert done.count(True) == MOST_WAITING
     assert await passwords.matches(Secret("x"), known)
     passwords.stop()
+
+
+@pytest.mark.asvs("6.2.8", "6.2.9")
+async def test_nothing_of_a_password_is_left_out(passwords: Passwords) -> None:
+    """However long it is: no character is cut off, and its case counts."""
+    for length in (64, 72, 73, 200, 1024):
+        text = ("correct horse battery staple. " * 40)[: length - 1] + "K"
+        passwords.check_new(Secret(text))
+        known = await passwords.hash(Secret(text))
+        assert await passwords.matches(Secret(text), known)
+        for other in (text[:-1] + "k", text[:-1], text + "K", f" {text}"):
+            assert not await passwords.matches(Secret(other), known)
+
+
+@pytest.mark.asvs("6.2.11")
+@pytest.mark.parametrize(
+    "text",
+    ["bennubennubennu", "Arize-2026-12!!", "arize-phoenix", "OpenInference1", "b3nnub3nnu!!"],
+)
+def test_words_of_this_product_are_refused(passwords: Passwords, text: str) -> None:
+    with pytest.raises(SchemaError, match="name of this product"):
+        passwords.check_new(Secret(text))
+    passwords.check_new(Secret("a bennu flew over heliopolis"))

@@ -592,3 +592,27 @@ async def test_a_deactivated_account_stays_out(
             lambda c: c.execute(update(users).values(active=False))
         )
         assert error_of(await quick_world.sign_in_at(provider, browser)) == "sign_in_not_allowed"
+
+
+@pytest.mark.asvs("10.1.1")
+async def test_no_token_of_the_provider_reaches_the_browser(
+    quick_world: ProviderWorld, provider: HostileProvider
+) -> None:
+    """ID token and access token stay on the server: in no cookie, address, header or body."""
+    async with quick_world.browser() as browser:
+        begun = await browser.get("/oauth2/corp/login")
+        answer = await quick_world.sign_in_at(provider, browser)
+        assert answer.status_code == 302
+        me = await browser.get("/v1/user")
+        listed = await browser.get("/v1/user/sessions")
+        told = " ".join(
+            text
+            for one in (begun, answer, me, listed)
+            for text in (one.text, *(f"{k}: {v}" for k, v in one.headers.multi_items()))
+        )
+        told += " ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    assert provider.issued
+    for token in provider.issued:
+        assert token not in told
+        assert token.rpartition(".")[2] not in told
+    assert "eyJ" not in told

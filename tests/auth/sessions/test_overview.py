@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -165,3 +166,15 @@ async def test_an_account_that_is_gone_meanwhile_is_not_there(accounts: Accounts
         await slow_overview(accounts, delete).end_sessions_of(
             OPERATOR, global_id("User", ada.row_id)
         )
+
+
+@pytest.mark.asvs("7.1.2")
+async def test_any_number_of_sessions_may_stand_side_by_side(accounts: Accounts) -> None:
+    """As docs/compliance/security-decisions.md says: none is ended because of another."""
+    ada = await accounts.add_user()
+    tokens = [(await accounts.open(ada)).access for _ in range(30)]
+    assert all([await accounts.works(token) for token in tokens])
+    caller = await accounts.caller(tokens[0])
+    assert len(await accounts.overview.list_own_sessions(caller)) == 30
+    page = Path(__file__).parents[3] / "docs" / "compliance" / "security-decisions.md"
+    assert "An account may have any number of sessions at a time" in page.read_text("utf-8")

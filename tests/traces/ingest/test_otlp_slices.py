@@ -62,7 +62,6 @@ def test_fields_of_other_numbers_and_types_are_passed_over() -> None:
     assert len(slices.spans) == 1
 
 
-@pytest.mark.asvs("15.2.2")
 @pytest.mark.parametrize(
     "body",
     [
