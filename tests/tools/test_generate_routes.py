@@ -16,7 +16,7 @@ def test_limits_events_and_reasons_are_told() -> None:
     assert row.split(" | ")[2:] == [
         "`open`",
         "5 in 60 s per ip",
-        "`auth.sign_in.succeeded`, `auth.sign_in.failed` |",
+        "`auth.sign_in.succeeded`, `auth.sign_in.failed`, `auth.session.ended` |",
     ]
     row = next(line for line in routes_page().splitlines() if "`POST /v1/traces`" in line)
     assert "none: ingest is what the server is for" in row
