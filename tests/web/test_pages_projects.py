@@ -96,6 +96,12 @@ def test_tables(client: httpx.Client) -> None:
         ("tab=spans&model=m1&status=ERROR", 1),
         ("tab=spans&name=order+1", 1),
         ("tab=spans&model=zzz", 0),
+        ("filter=error_count+>+0", 1),
+        ("filter=span_kind+==+'LLM'+and+llm.model_name+==+'m1'", 3),
+        ("filter=error_count+>+0&errors=1&slower_than=100", 0),
+        ("tab=spans&filter=llm.model_name+==+'m1'", 3),
+        ("tab=spans&filter='nothing'+in+name", 0),
+        ("tab=spans&filter=parent_id+is+None&name=order+1", 1),
     ],
 )
 def test_filters(client: httpx.Client, query: str, count: int) -> None:
@@ -109,6 +115,53 @@ def test_filters(client: httpx.Client, query: str, count: int) -> None:
 def test_a_mistake_in_a_filter_stands_beside_it(client: httpx.Client) -> None:
     page = client.get(f"{project_address(client)}?slower_than=fast")
     assert 'id="wrong-slower_than"' in page.text
+
+
+def test_an_expression_narrows_sessions(client: httpx.Client) -> None:
+    address = f"{project_address(client)}?tab=sessions"
+    assert len(texts(client.get(f"{address}&filter=trace_count+==+3"), "trace-session-row")) == 1
+    assert "Nothing fits" in client.get(f"{address}&filter=trace_count+>+3").text
+
+
+@pytest.mark.parametrize("tab", ["traces", "spans", "sessions"])
+def test_a_mistake_in_an_expression_stands_beside_it_with_its_place(
+    client: httpx.Client, tab: str
+) -> None:
+    page = client.get(project_address(client), params={"tab": tab, "filter": f"{HOSTILE} == 1"})
+    assert page.status_code == 200
+    assert "<script>alert" not in page.text
+    (told,) = texts(page, "form-error")
+    assert "at character 1" in told
+    assert 'data-position="0"' in page.text
+    assert "<mark>&#34;</mark>" in page.text
+    assert "The expression cannot be understood" in page.text
+    assert not texts(page, "trace-row") + texts(page, "span-row")
+
+
+def test_an_expression_is_kept_over_paging(server: StartedServer, client: httpx.Client) -> None:
+    spans = [
+        {
+            "name": f"s{number}",
+            "context": {"trace_id": f"{number + 1:032x}", "span_id": f"{number + 1:016x}"},
+            "span_kind": "CHAIN",
+            "start_time": "2026-11-24T10:00:00+00:00",
+            "end_time": f"2026-11-24T10:00:{number % 2:02}+00:00",
+            "status_code": "OK",
+        }
+        for number in range(120)
+    ]
+    answer = client.post("/v1/projects/paged/spans", json={"data": spans})
+    assert answer.status_code == 202, answer.text
+    found = re.search(r'href="(/projects/[^"]+)">paged<', client.get("/projects").text)
+    assert found is not None
+    for tab, row in (("traces", "trace-row"), ("spans", "span-row")):
+        page = client.get(found[1], params={"tab": tab, "filter": "latency_ms > 500"})
+        assert len(texts(page, row)) == 50
+        following = re.search(r'rel="next" href="([^"]+)"', page.text)
+        assert following is not None
+        rest = client.get(following[1].replace("&amp;", "&"))
+        assert len(texts(rest, row)) == 10
+        assert 'value="latency_ms &gt; 500"' in rest.text
 
 
 @pytest.mark.asvs("1.3.7")

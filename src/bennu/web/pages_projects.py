@@ -20,6 +20,7 @@ from bennu.kernel.errors import InvalidError
 from bennu.traces.annotations.flow import Annotations
 from bennu.traces.browsing.flow import Browsing
 from bennu.traces.browsing.model import ACTIVITY_DAYS
+from bennu.traces.expressions.tree import Scope
 from bennu.traces.projects.flow import Projects
 from bennu.traces.projects.store import Project
 from bennu.traces.sessions.flow import SessionPageQuery, TraceSessions
@@ -34,7 +35,7 @@ from bennu.web.trace_filters import KINDS, ORDERS, STATUSES, TIME_RANGES, TableF
 _PROJECTS_A_PAGE: Final = 50
 _ROWS_A_PAGE: Final = 50
 _MICROSECOND_NS: Final = 1_000
-_TABS: Final = ("traces", "spans", "sessions")
+_TABS: Final = {"traces": Scope.TRACE, "spans": Scope.SPAN, "sessions": Scope.SESSION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +84,16 @@ class _ProjectPages:
         tab = request.query_params.get("tab", "traces")
         if tab not in _TABS:
             raise InvalidError(f"There is no table of that name; there are {', '.join(_TABS)}")
-        wanted = read_filter(request.query_params)
+        wanted = read_filter(request.query_params, _TABS[tab])
         tables: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {
             "traces": self._traces,
             "spans": self._spans,
             "sessions": self._sessions,
         }
-        values = await tables[tab](request, found, wanted)
+        values: dict[str, Any] = {"rows": [], "next_cursor": None, "session": ""}
+        # A filter that was not understood shows nothing: everything would look like its result.
+        if wanted.mistake_at is None:
+            values = await tables[tab](request, found, wanted)
         return self._pages.show(
             request,
             "project.html",
@@ -143,6 +147,7 @@ class _ProjectPages:
             cursor=request.query_params.get("cursor"),
             limit=_ROWS_A_PAGE,
             ascending=wanted.order == "oldest",
+            condition=wanted.condition,
         )
         page = await self._flows.sessions.page_of_project(
             caller_of(request), project.public_id, query

@@ -5,8 +5,13 @@ The form is sent by GET, so that an address with its filters can be passed on.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
+from bennu.traces.expressions.meaning import condition_of
+from bennu.traces.expressions.sql import sql_of
+from bennu.traces.expressions.tokens import MOST_CHARACTERS, ExpressionError
+from bennu.traces.expressions.tree import Condition, Scope
 from bennu.traces.spans.filters import AttributeMatch, SpanFilter, SpanOrder
 from bennu.traces.spans.model import SPAN_KINDS, STATUS_CODES
 from bennu.traces.traces.model import TraceFilter, TraceOrder
@@ -25,6 +30,8 @@ STATUSES: Final = STATUS_CODES
 _SECOND_NS: Final = 1_000_000_000
 _SECONDS_LIMIT: Final = 10**9
 _TEXT_LIMIT: Final = 1_000
+#: So much of an expression is shown on either side of a mistake in it.
+_AROUND: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,9 @@ class TableFilter:
         status: of spans.
         name: exact name of spans.
         model: exact name of the model of spans.
+        expression: of the language of filters, with any mistake.
+        condition: what it means; None without one, and where it cannot be understood.
+        mistake_at: the character where it cannot be, from 0.
         problems: what is wrong, by field.
     """
 
@@ -51,13 +61,22 @@ class TableFilter:
     status: str
     name: str
     model: str
+    expression: str
+    condition: Condition | None
+    mistake_at: int | None
     problems: Mapping[str, str]
 
     @property
     def is_narrowing(self) -> bool:
         """Whether anything is left out."""
         typed = (self.range, self.slower_than, self.kind, self.status, self.name, self.model)
-        return self.errors_only or any(typed)
+        return self.errors_only or bool(self.expression) or any(typed)
+
+    @property
+    def around_mistake(self) -> tuple[str, str, str]:
+        """Return what stands before, at and after the mistake in the expression."""
+        at, text = self.mistake_at or 0, self.expression
+        return text[max(at - _AROUND, 0) : at], text[at : at + 1] or " ", text[at + 1 :][:_AROUND]
 
     def as_query(self) -> dict[str, str]:
         """Return the parameters of an address that says the same."""
@@ -70,6 +89,7 @@ class TableFilter:
             "status": self.status,
             "name": self.name,
             "model": self.model,
+            "filter": self.expression,
         }
         return {name: text for name, text in texts.items() if text}
 
@@ -80,6 +100,7 @@ class TableFilter:
             has_error=True if self.errors_only else None,
             from_ns=self._from_ns(now_ns),
             min_latency_ns=None if slower is None else round(slower * _SECOND_NS),
+            condition=self.condition,
         )
 
     def trace_order(self) -> TraceOrder:
@@ -96,6 +117,7 @@ class TableFilter:
             status_codes=(status,) if status else None,
             from_ns=self._from_ns(now_ns),
             attributes=(match,) if self.model else (),
+            condition=None if self.condition is None else partial(sql_of, self.condition),
         )
 
     def span_order(self) -> SpanOrder:
@@ -107,8 +129,13 @@ class TableFilter:
         return max(now_ns - seconds * _SECOND_NS, 0) if seconds else None
 
 
-def read_filter(query: Mapping[str, str]) -> TableFilter:
-    """Read the form; what is wrong is left out and told beside its field."""
+def read_filter(query: Mapping[str, str], of: Scope = Scope.TRACE) -> TableFilter:
+    """Read the form; what is wrong is left out and told beside its field.
+
+    Args:
+        query: of the address.
+        of: what the table lists, to which an expression applies.
+    """
     problems: dict[str, str] = {}
 
     def one_of(name: str, allowed: tuple[str, ...]) -> str:
@@ -122,6 +149,10 @@ def read_filter(query: Mapping[str, str]) -> TableFilter:
     if slower_than and _seconds(slower_than) is None:
         problems["slower_than"] = "Input should be seconds, such as 1.5"
         slower_than = ""
+    expression = query.get("filter", "").strip()[: MOST_CHARACTERS + 1]
+    condition, mistake = _understood(expression, of)
+    if mistake is not None:
+        problems["filter"] = mistake.public
     return TableFilter(
         range=one_of("range", tuple(word for word, _, _ in TIME_RANGES)),
         order=one_of("order", tuple(word for word, _ in ORDERS)),
@@ -131,8 +162,20 @@ def read_filter(query: Mapping[str, str]) -> TableFilter:
         status=one_of("status", STATUSES),
         name=query.get("name", "").strip()[:_TEXT_LIMIT],
         model=query.get("model", "").strip()[:_TEXT_LIMIT],
+        expression=expression,
+        condition=condition,
+        mistake_at=None if mistake is None else mistake.position,
         problems=problems,
     )
+
+
+def _understood(text: str, of: Scope) -> tuple[Condition | None, ExpressionError | None]:
+    if not text:
+        return None, None
+    try:
+        return condition_of(text, of), None
+    except ExpressionError as mistake:
+        return None, mistake
 
 
 def _seconds(text: str) -> float | None:

@@ -4,10 +4,12 @@ Source: data-plane contract, section 6 (attribute parameter, sorts, cursors).
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from sqlalchemy import ColumnElement
 
 from bennu.kernel.errors import InvalidError
 from bennu.kernel.ids import global_id
@@ -56,6 +58,7 @@ class SpanFilter:
         from_ns: start at or after, nanoseconds since 1970 UTC.
         before_ns: start before.
         attributes: see ``AttributeMatch``.
+        condition: a filter that somebody wrote, as SQL for ``sqlite`` or ``postgresql``.
     """
 
     trace_ids: tuple[bytes, ...] | None = None
@@ -67,6 +70,7 @@ class SpanFilter:
     from_ns: int | None = None
     before_ns: int | None = None
     attributes: tuple[AttributeMatch, ...] = ()
+    condition: Callable[[str], ColumnElement[bool]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

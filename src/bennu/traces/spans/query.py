@@ -118,6 +118,8 @@ def _plan(connection: Connection, project_row: int, wanted: SpanFilter, order: S
     facets = _facets(wanted, order)
     dialect = connection.dialect.name
     rest = [has_attribute(match, dialect) for match in wanted.attributes]
+    if wanted.condition is not None:
+        rest.append(wanted.condition(dialect))
     in_project = spans.c.project_id == project_row
     narrow = _narrow(connection, project_row, wanted)
     if narrow:

@@ -39,7 +39,12 @@ for (const form of document.querySelectorAll("form[method=post]")) {
 }
 
 // The place of an error is where the keyboard continues.
-document.querySelector("[aria-invalid=true], [data-testid=form-error]")?.focus();
+const wrong = document.querySelector("[aria-invalid=true], [data-testid=form-error]");
+wrong?.focus();
+if (wrong?.dataset.position) {
+  const at = Number(wrong.dataset.position);
+  wrong.setSelectionRange(at, at + 1);
+}
 
 // A hint while a new password is typed; what decides is the server.
 for (const input of document.querySelectorAll("input[data-strength]")) {
