@@ -14,7 +14,22 @@ from bennu.web.forms import Form
 DAY = 86_400_000_000
 NOW = 1_800_000_000_000_000
 KEY = ApiKey(
-    1, USER_KEYS, 2, "k", None, None, None, NOW - DAY, None, None, None, None, None, "ada", "a@b.c"
+    1,
+    USER_KEYS,
+    2,
+    "k",
+    None,
+    None,
+    None,
+    NOW - DAY,
+    None,
+    None,
+    None,
+    None,
+    None,
+    "ada",
+    "a@b.c",
+    "0Ab",
 )
 OWN = frozenset({Permission.TRACES_READ, Permission.TRACES_INGEST})
 
@@ -36,6 +51,7 @@ def test_states(key: ApiKey, state: str) -> None:
 def test_rows_name_owner_and_projects() -> None:
     row = key_row(replace(KEY, projects=json.dumps([1, 2])), {1: "one"}, NOW)
     assert row.owner == "ada"
+    assert row.prefix == "bnu_uk_0Ab"
     assert row.projects == ("one", "deleted project")
     system = key_row(replace(KEY, kind=SYSTEM_KEYS, role="VIEWER"), {}, NOW)
     assert system.owner == "service account, VIEWER"

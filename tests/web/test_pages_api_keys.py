@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from started import StartedServer
-from web.browsing import send, signed_in_browser, texts
+from web.browsing import send, signed_in_browser, texts, token_on
 
 PAGE = "/settings/api-keys"
 
@@ -32,6 +32,38 @@ def test_a_key_is_made_shown_once_and_works(server: StartedServer) -> None:
     page = client.get(PAGE)
     assert key not in page.text
     assert any("first" in row for row in texts(page, "api-key-row"))
+
+
+def test_a_form_that_is_sent_again_makes_no_second_key(server: StartedServer) -> None:
+    client = signed_in_browser(server)
+    fields = {"name": "only one", "kind": "user", "permissions": ["projects:read"]}
+    form = {"csrf_token": token_on(client.get(f"{PAGE}?new=1")), **fields}
+    assert client.post(PAGE, data={**form, "name": " "}).status_code == 422
+    assert client.post(PAGE, data=form).status_code == 201
+    again = client.post(PAGE, data=form)
+    assert again.status_code == 409
+    assert texts(again, "key-made-already")
+    assert f'href="{PAGE}"' in again.text
+    assert "bnu_uk_" not in again.text
+    assert sum("only one" in row for row in texts(client.get(PAGE), "api-key-row")) == 1
+    rows = client.get(PAGE).text
+    rotate = rows[rows.index('href="/settings/api-keys/', rows.index("only one")) :].split('"')[1]
+    form = {"csrf_token": token_on(client.get(rotate)), "overlap_minutes": "60"}
+    assert client.post(rotate, data=form).status_code == 201
+    again = client.post(rotate, data=form)
+    assert again.status_code == 409
+    assert texts(again, "key-made-already")
+    assert sum("only one" in row for row in texts(client.get(PAGE), "api-key-row")) == 2
+
+
+def test_the_list_shows_how_each_key_begins(server: StartedServer) -> None:
+    client = signed_in_browser(server)
+    key = made(client, name="recognised", permissions=["projects:read"])
+    begins, secret = key.rsplit("_", 2)[0], key.rsplit("_", 2)[1]
+    page = client.get(PAGE)
+    assert f"{begins}…" in texts(page, "api-key-prefix")
+    assert secret not in page.text
+    assert begins not in server.admin().get("/v1/user/api_keys").text
 
 
 def test_everything_that_one_may_is_ticked_at_first(server: StartedServer) -> None:

@@ -83,7 +83,9 @@ def test_a_mistake_in_an_expression_is_kept_with_its_place() -> None:
     assert read_filter({"filter": "x" * 20_000}).problems
 
 
-@given(st.dictionaries(st.sampled_from(["range", "order", "name", "slower_than", "filter"]), st.text()))
+@given(
+    st.dictionaries(st.sampled_from(["range", "order", "name", "slower_than", "filter"]), st.text())
+)
 def test_anything_typed_can_be_passed_on(query: dict[str, str]) -> None:
     wanted = read_filter(query)
     assert read_filter(wanted.as_query()).as_query() == wanted.as_query()

@@ -56,11 +56,16 @@ class Credential:
         return hashlib.sha256(self.text.reveal().encode()).hexdigest()
 
 
+def clear_part(kind: CredentialKind, lookup: str) -> str:
+    """Return how a credential begins: its kind and its id, which are no secret."""
+    return f"bnu_{kind}_{lookup}"
+
+
 def make_credential(kind: CredentialKind, entropy: Entropy) -> Credential:
     """Make a new random credential."""
     lookup = _base62(int.from_bytes(entropy.bytes(_ID_BYTES), "big"), _ID_WIDTH)
     secret = _base62(int.from_bytes(entropy.bytes(SECRET_BYTES), "big"), _SECRET_WIDTH)
-    body = f"bnu_{kind}_{lookup}_{secret}"
+    body = f"{clear_part(kind, lookup)}_{secret}"
     return Credential(kind, lookup, Secret(f"{body}_{_checksum(body)}"))
 
 

@@ -14,6 +14,8 @@ from bennu.auth.api_keys.authority import key_id_of
 from bennu.auth.api_keys.flow import NewApiKey
 from bennu.auth.api_keys.store import SYSTEM_KEYS, ApiKey
 from bennu.kernel.errors import FieldProblem, SchemaError
+from bennu.network.form_tokens import FIELD_NAME
+from bennu.storage.used_once import OneUse
 from bennu.web.forms import Form
 
 _SOON_MICROSECONDS: Final = 14 * 86_400 * 1_000_000
@@ -24,6 +26,7 @@ class KeyRow:
     """One row of the table of keys. Times: microseconds since 1970 UTC."""
 
     id: str
+    prefix: str
     kind: str
     name: str
     description: str
@@ -53,6 +56,7 @@ def key_row(key: ApiKey, project_names: Mapping[int, str], now: int) -> KeyRow:
     is_system = key.kind == SYSTEM_KEYS
     return KeyRow(
         id=key_id_of(key),
+        prefix=key.prefix,
         kind=key.kind,
         name=key.name,
         description=key.description or "",
@@ -95,7 +99,13 @@ def new_key_of(form: Form, own: Iterable[Permission]) -> NewApiKey:
         permissions=None if follows_owner and not projects else ticked,
         projects=projects or None,
         role=form.optional("role"),
+        asked_by=asked_by(form),
     )
+
+
+def asked_by(form: Form) -> OneUse:
+    """Return the form as it was shown once, so that sending it again makes no second key."""
+    return OneUse("form", form.raw(FIELD_NAME))
 
 
 def _end_of_day(text: str) -> datetime | None:

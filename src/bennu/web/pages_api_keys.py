@@ -26,9 +26,10 @@ from bennu.kernel.clock import Clock, to_microseconds
 from bennu.kernel.errors import AppError, FieldProblem, NotFoundError, SchemaError
 from bennu.kernel.ids import parse_global_id
 from bennu.roles.flow import Roles
+from bennu.storage.used_once import UsedUpError
 from bennu.traces.projects.flow import Projects
 from bennu.traces.projects.store import Project
-from bennu.web.api_key_view import KeyRow, key_row, new_key_of
+from bennu.web.api_key_view import KeyRow, asked_by, key_row, new_key_of
 from bennu.web.forms import Form
 from bennu.web.pages import Pages, problems_of
 from bennu.web.permission_choices import INGEST_ONLY, permission_choices
@@ -132,10 +133,16 @@ class _ApiKeyPages:
         )
         try:
             made = await create(caller, new_key_of(form, caller.principal.permissions))
+        except UsedUpError as error:
+            return self._made_already(request, error)
         except AppError as error:
             shown = await self._form(request, form, error)
             return await self._show(request, status_of(error), form=shown)
         return await self._show(request, 201, made=made)
+
+    def _made_already(self, request: Request, error: AppError) -> Response:
+        """Tell what a reload of the page with the new key cannot show any more."""
+        return self._pages.show(request, "api_key_made.html", status_of(error))
 
     # --- one key -------------------------------------------------------------------------------
 
@@ -178,8 +185,14 @@ class _ApiKeyPages:
         identifier = path_value(request, "key_id")
         try:
             made = await self._flows.rotation.rotate_key(
-                caller_of(request), identifier, _kind_of(identifier), _overlap_of(form)
+                caller_of(request),
+                identifier,
+                _kind_of(identifier),
+                _overlap_of(form),
+                asked_by(form),
             )
+        except UsedUpError as error:
+            return self._made_already(request, error)
         except AppError as error:
             return await self._show_rotation(request, status_of(error), error)
         return await self._show(request, 201, made=made)

@@ -32,6 +32,7 @@ KEY = ApiKey(
     role=None,
     username="ada",
     email="ada@example.com",
+    lookup="0Ab",
 )
 MACHINES = {PrincipalKind.USER_KEY, PrincipalKind.SYSTEM_KEY, PrincipalKind.CERTIFICATE}
 SERVICE = replace(KEY, kind=SYSTEM_KEYS, user_id=None)

@@ -4,6 +4,7 @@ Spec: lines 152-155, 259-260.
 """
 
 import json
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -13,9 +14,11 @@ from bennu.audit.events import Target
 from bennu.auth.api_keys.making import found_key
 from bennu.auth.api_keys.store import SYSTEM_KEYS, USER_KEYS, ApiKey
 from bennu.auth.sessions.store import session_exists
-from bennu.kernel.clock import from_microseconds
+from bennu.auth.settings import AuthSettings
+from bennu.kernel.clock import from_microseconds, to_microseconds
 from bennu.kernel.errors import DeniedError, InvalidError, UnauthenticatedError
 from bennu.kernel.ids import global_id, row_id_of
+from bennu.storage.used_once import OneUse, UsedUpError, use_once
 
 KEYS_CANNOT_CREATE: Final = "API keys cannot create API keys"
 KEYS_CANNOT_CHANGE: Final = "API keys cannot change API keys"
@@ -42,6 +45,23 @@ def refuse_ended_session(connection: Connection, caller: Caller) -> None:
     session_id = caller.principal.session_id
     if session_id is not None and not session_exists(connection, session_id):
         raise UnauthenticatedError("Invalid token", detail="the session has ended")
+
+
+def refuse_second_use(
+    connection: Connection, one: OneUse | None, now: datetime, settings: AuthSettings
+) -> None:
+    """Use up the form that asks for a key; None where no form does.
+
+    It is remembered as long as its session can live, after which its token is refused anyway.
+
+    Raises:
+        UsedUpError: it was sent before, and the key was made then.
+    """
+    if one is None:
+        return
+    at, end = to_microseconds(now), to_microseconds(now + settings.session_absolute_lifetime)
+    if not use_once(connection, one, expires_at=end, now=at):
+        raise UsedUpError("The key was made already")
 
 
 def key_row_of(identifier: str, kind: str) -> int:

@@ -23,6 +23,7 @@ from bennu.auth.api_keys.authority import (
     recorded_fields,
     refuse_ended_session,
     refuse_keys,
+    refuse_second_use,
     target_of,
 )
 from bennu.auth.api_keys.last_use import LastUses
@@ -59,6 +60,7 @@ from bennu.kernel.secret import Secret
 from bennu.roles.store import permissions_of_role
 from bennu.storage.database import Database
 from bennu.storage.epoch import hold_security_epoch, move_security_epoch
+from bennu.storage.used_once import OneUse
 from bennu.users.store import find_user, find_user_by_email
 
 _KEY_KINDS: Final = frozenset({CredentialKind.USER_KEY, CredentialKind.SYSTEM_KEY})
@@ -66,7 +68,17 @@ _KEY_KINDS: Final = frozenset({CredentialKind.USER_KEY, CredentialKind.SYSTEM_KE
 
 @dataclass(frozen=True, slots=True)
 class NewApiKey:
-    """What a caller gives to make a key; None for permissions or projects means no restriction."""
+    """What a caller gives to make a key.
+
+    Args:
+        name: of the key.
+        description: further words.
+        expires_at: when it ends, None for never.
+        permissions: None for no restriction.
+        projects: None for no restriction.
+        role: of a system key.
+        asked_by: the form that asks, which makes one key and no second.
+    """
 
     name: str
     description: str | None = None
@@ -74,6 +86,7 @@ class NewApiKey:
     permissions: tuple[str, ...] | None = None
     projects: tuple[str, ...] | None = None
     role: str | None = None
+    asked_by: OneUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +128,7 @@ class ApiKeys:
 
         Raises:
             DeniedError: a key or the admin secret asked, or more was asked than the maker may do.
+            UsedUpError: the form made its key already.
             SchemaError: a field is wrong; names it.
         """
         owner_id = caller.principal.user_id
@@ -149,6 +163,7 @@ class ApiKeys:
 
         Raises:
             DeniedError: a key asked, or more was asked than the maker may do.
+            UsedUpError: the form made its key already.
             SchemaError: a field is wrong; names it.
         """
         refuse_keys(caller, KEYS_CANNOT_CREATE)
@@ -187,6 +202,7 @@ class ApiKeys:
         """Check every field and insert the key."""
         refuse_ended_session(connection, caller)
         now = self._clock.now_utc()
+        refuse_second_use(connection, new.asked_by, now, self._settings)
         projects = clean_projects(connection, new.projects)
         values = {
             "kind": SYSTEM_KEYS if basis.owner_id is None else USER_KEYS,

@@ -20,6 +20,7 @@ from bennu.auth.api_keys.authority import (
     recorded_fields,
     refuse_ended_session,
     refuse_keys,
+    refuse_second_use,
     target_of,
 )
 from bennu.auth.api_keys.making import KeyMaker, MadeApiKey
@@ -30,6 +31,7 @@ from bennu.kernel.clock import Clock, from_microseconds, to_microseconds
 from bennu.kernel.errors import ConflictError, DeniedError
 from bennu.storage.database import Database
 from bennu.storage.epoch import move_security_epoch
+from bennu.storage.used_once import OneUse
 
 
 class KeyRotation:
@@ -47,17 +49,23 @@ class KeyRotation:
         self._audit, self._settings = audit, settings
 
     async def rotate_key(
-        self, caller: Caller, identifier: str, kind: str, overlap: timedelta
+        self,
+        caller: Caller,
+        identifier: str,
+        kind: str,
+        overlap: timedelta,
+        asked_by: OneUse | None = None,
     ) -> MadeApiKey:
         """Make a key like another one, which ends after the overlap.
 
         The new key lives as long as the old one was made for; it has the same name, permissions
-        and projects.
+        and projects. A form that asks for it makes one key and no second.
 
         Raises:
             DeniedError: a key asked, it is somebody else's, or it may do more than the caller.
             InvalidError: it is no public id of such a key.
             NotFoundError: there is no such key that the caller may know of.
+            UsedUpError: the form made its key already.
             ConflictError: it has ended, or was rotated before.
         """
         refuse_keys(caller, KEYS_CANNOT_CREATE)
@@ -66,6 +74,7 @@ class KeyRotation:
         def work(connection: Connection) -> MadeApiKey:
             move_security_epoch(connection)
             refuse_ended_session(connection, caller)
+            refuse_second_use(connection, asked_by, self._clock.now_utc(), self._settings)
             old = known_to(caller, find_api_key(connection, kind, row_id))
             self._refuse_rotation(connection, caller, old)
             made = self._maker.make(connection, self._successor_of(old, caller), old.role)

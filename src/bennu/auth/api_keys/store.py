@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
 
+from bennu.auth.credential import CredentialKind, clear_part
 from bennu.storage.schema import api_keys, credentials, grants, projects, users
 
 USER_KEYS: Final = "user"
@@ -18,7 +19,8 @@ class ApiKey:
     """What is known of a key; never the key itself. Times: microseconds since 1970 UTC.
 
     ``permissions`` and ``projects`` are JSON lists, None for no restriction; ``role`` is that of
-    a system key; ``replaced_by`` is the row of the key that it was rotated to.
+    a system key; ``replaced_by`` is the row of the key that it was rotated to; ``lookup`` is the
+    part of the key that is clear.
     """
 
     row_id: int
@@ -36,6 +38,13 @@ class ApiKey:
     role: str | None
     username: str | None
     email: str | None
+    lookup: str | None
+
+    @property
+    def prefix(self) -> str:
+        """How the key begins, enough to recognise it: all of it that is no secret."""
+        kind = CredentialKind.SYSTEM_KEY if self.kind == SYSTEM_KEYS else CredentialKind.USER_KEY
+        return clear_part(kind, self.lookup or "")
 
 
 _KEYS: Final = select(
@@ -54,8 +63,11 @@ _KEYS: Final = select(
     grants.c.role,
     users.c.username,
     users.c.email,
+    credentials.c.lookup,
 ).select_from(
-    api_keys.outerjoin(users, users.c.id == api_keys.c.user_id).outerjoin(
+    api_keys.outerjoin(users, users.c.id == api_keys.c.user_id)
+    .outerjoin(credentials, credentials.c.api_key_id == api_keys.c.id)
+    .outerjoin(
         grants,
         and_(
             api_keys.c.kind == SYSTEM_KEYS,
@@ -111,10 +123,8 @@ def find_api_key(connection: Connection, kind: str, row_id: int) -> ApiKey | Non
 
 def key_of_credential(connection: Connection, lookup: str) -> tuple[ApiKey, str] | None:
     """Return the key that the clear id of a credential names, and the credential's digest."""
-    statement = _KEYS.add_columns(credentials.c.digest).join_from(
-        api_keys, credentials, credentials.c.api_key_id == api_keys.c.id
-    )
-    row = connection.execute(statement.where(credentials.c.lookup == lookup)).first()
+    statement = _KEYS.add_columns(credentials.c.digest).where(credentials.c.lookup == lookup)
+    row = connection.execute(statement).first()
     return None if row is None else (ApiKey(*tuple(row)[:-1]), str(row[-1]))
 
 

@@ -18,11 +18,11 @@ import msgspec
 
 from bennu.auth.oauth2.metadata import Metadata
 from bennu.auth.oauth2.settings import ProviderSettings
-from bennu.auth.oauth2.store import use_once
 from bennu.encryption.cipher import Cipher, SealError
 from bennu.kernel.clock import to_microseconds
 from bennu.kernel.ids import Entropy, equal_in_constant_time
 from bennu.storage.database import Database
+from bennu.storage.used_once import OneUse, use_once
 
 LIFETIME: Final = timedelta(minutes=15)
 COOKIE_PREFIX: Final = "phoenix-oauth2-state-"
@@ -116,8 +116,9 @@ class Handshakes:
         expires_at = handshake.expires_at
         if now >= expires_at:
             raise HandshakeRefusedError("expired_state")
+        one = OneUse(_PURPOSE, handshake.state)
         if not await self._database.write(
-            lambda c: use_once(c, _PURPOSE, handshake.state, expires_at=expires_at, now=now)
+            lambda c: use_once(c, one, expires_at=expires_at, now=now)
         ):
             raise HandshakeRefusedError("replayed_state")
         return handshake

@@ -23,7 +23,7 @@ from bennu.auth.oauth2.id_token import (
 )
 from bennu.auth.oauth2.provider import IdentityProviders
 from bennu.auth.oauth2.settings import ProviderSettings
-from bennu.auth.oauth2.store import sessions_at_provider, use_once
+from bennu.auth.oauth2.store import sessions_at_provider
 from bennu.auth.sessions.flow import SESSION, ProviderSession
 from bennu.auth.sessions.store import delete_session
 from bennu.kernel.clock import to_microseconds
@@ -31,6 +31,7 @@ from bennu.kernel.errors import MalformedError, NotFoundError, UnavailableError
 from bennu.kernel.ids import global_id
 from bennu.storage.database import Database
 from bennu.storage.epoch import move_security_epoch
+from bennu.storage.used_once import OneUse, use_once
 from bennu.users.model import USER
 
 logger: Final = logging.getLogger("bennu.auth.oauth2")
@@ -124,7 +125,7 @@ class ProviderSignOut:
         now = to_microseconds(self._database.clock.now_utc())
         kept = (LOGOUT_LIFETIME_SECONDS + 2 * LEEWAY_SECONDS) * _MICROSECONDS
         token_id = f"{settings.name}\0{issuer}\0{order.token_id}"
-        if not use_once(connection, _PURPOSE, token_id, expires_at=now + kept, now=now):
+        if not use_once(connection, OneUse(_PURPOSE, token_id), expires_at=now + kept, now=now):
             raise TokenRefusedError("replayed_logout_token")
         found = sessions_at_provider(
             connection, settings.name, issuer, order.session_id, order.subject

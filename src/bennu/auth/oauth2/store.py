@@ -1,31 +1,11 @@
-"""Rows of sign-in through providers: what was used up, and which sessions a provider may end.
+"""Rows of sign-in through providers: which sessions a provider may end.
 
-Spec: lines 91-133. Source: OpenID Connect Back-Channel Logout 1.0 section 2.7.
+Spec: lines 91-133.
 """
 
-import hashlib
+from sqlalchemy import Connection, select
 
-from sqlalchemy import Connection, delete, select
-
-from bennu.storage.schema import sessions, used_once, users
-from bennu.storage.upsert import insert_if_new
-
-
-def use_once(
-    connection: Connection, purpose: str, value: str, *, expires_at: int, now: int
-) -> bool:
-    """Use a value up; False when it was used before. What has expired meanwhile is forgotten.
-
-    Args:
-        connection: a writing transaction.
-        purpose: what for; the same value may be used once for each.
-        value: of any length, kept as a digest.
-        expires_at: microseconds since 1970, after which the value is refused anyway.
-        now: microseconds since 1970.
-    """
-    connection.execute(delete(used_once).where(used_once.c.expires_at < now))
-    digest = hashlib.sha256(f"{purpose}\0{value}".encode("utf-8", "surrogatepass")).hexdigest()
-    return insert_if_new(connection, used_once, {"digest": digest, "expires_at": expires_at})
+from bennu.storage.schema import sessions, users
 
 
 def sessions_at_provider(
