@@ -29,7 +29,7 @@ KEY = ApiKey(
     None,
     "ada",
     "a@b.c",
-    "0Ab",
+    "0",
 )
 OWN = frozenset({Permission.TRACES_READ, Permission.TRACES_INGEST})
 
@@ -51,7 +51,7 @@ def test_states(key: ApiKey, state: str) -> None:
 def test_rows_name_owner_and_projects() -> None:
     row = key_row(replace(KEY, projects=json.dumps([1, 2])), {1: "one"}, NOW)
     assert row.owner == "ada"
-    assert row.prefix == "bnu_uk_0Ab"
+    assert row.prefix == "bnu_uk_0"
     assert row.projects == ("one", "deleted project")
     system = key_row(replace(KEY, kind=SYSTEM_KEYS, role="VIEWER"), {}, NOW)
     assert system.owner == "service account, VIEWER"

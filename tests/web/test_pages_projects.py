@@ -138,7 +138,7 @@ def test_a_mistake_in_an_expression_stands_beside_it_with_its_place(
     assert not texts(page, "trace-row") + texts(page, "span-row")
 
 
-def test_an_expression_is_kept_over_paging(server: StartedServer, client: httpx.Client) -> None:
+def test_an_expression_is_kept_over_paging(client: httpx.Client) -> None:
     spans = [
         {
             "name": f"s{number}",
