@@ -439,3 +439,21 @@ async def test_a_session_id_that_spells_a_public_id_stands_in_nobodys_place(
     assert (await post(client, "session", said("session_id", taken))).status_code == 200
     (row,) = await stored.rows(session_annotations)
     assert row["session_row"] == 1
+
+
+async def test_what_waits_is_bounded_in_bytes(client: httpx.AsyncClient, stored: Stored) -> None:
+    unknown = span_id(77).hex()
+    long = {"explanation": "x" * 65_536}
+    for one in (
+        said("span_id", unknown, result=long),
+        said("span_id", unknown, metadata={"a": "x" * 65_536}),
+        said("span_id", "x" * 65_536),
+    ):
+        answer = await post(client, "span", said("span_id", unknown), one, sync=False)
+        assert answer.status_code == 413
+        assert "when it is there" in answer.text
+    assert await stored.count(waiting_annotations) == 0
+    long["explanation"] = "x" * 60_000
+    answer = await post(client, "span", said("span_id", unknown, result=long), sync=False)
+    assert answer.status_code == 200
+    assert (await post(client, "span", said("span_id", SPAN, result=long))).status_code == 200

@@ -115,6 +115,7 @@ class Annotations:
             InvalidError: an annotation cannot be stored, or names a document that is not there.
             AmbiguousTargetError: an id stands in several projects that the caller may see.
             UnavailableError: too many wait already.
+            TooLargeError: one is too large to wait.
         """
         require(caller.principal, Permission.ANNOTATIONS_WRITE)
         for number, posted in enumerate(given):

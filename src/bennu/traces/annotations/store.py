@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select
 
+from bennu.kernel.errors import TooLargeError
 from bennu.storage.bulk import BulkStatement, run_with_rows
 from bennu.storage.parts import parts_of
 from bennu.storage.schema import spans, waiting_annotations
@@ -39,6 +40,8 @@ _COLUMNS: Final = (
     "created_at",
     "updated_at",
 )
+#: Of one annotation that waits, with the id of what it is about.
+MOST_WAITING_BYTES: Final = 65_536
 _KINDS: Final = (*("text",) * 4, "double precision", *("text",) * 4, *("bigint",) * 3)
 _CHANGED: Final = tuple(c for c in _COLUMNS if c not in {"name", "identifier", "created_at"})
 
@@ -261,22 +264,31 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 def add_waiting(connection: Connection, given: Sequence[Waiting]) -> None:
-    """Keep annotations until what they are about comes; their row ids do not count."""
-    rows = [
-        {
-            "kind": str(one.kind),
-            "target": one.target,
-            "project_ids": None
-            if one.project_ids is None
-            else msgspec.json.encode(sorted(one.project_ids)).decode(),
-            "content": msgspec.json.encode((one.annotation, one.author.source)).decode(),
-            "sender": one.author.sender,
-            "user_id": one.author.user_id,
-            "created_at": one.created_at,
-        }
-        for one in given
-    ]
-    connection.execute(insert(waiting_annotations), rows)
+    """Keep annotations until what they are about comes; their row ids do not count.
+
+    Raises:
+        TooLargeError: one is too large to wait: many are read at once, again and again.
+    """
+    connection.execute(insert(waiting_annotations), [_waiting_row(one) for one in given])
+
+
+def _waiting_row(one: Waiting) -> dict[str, object]:
+    content = msgspec.json.encode((one.annotation, one.author.source))
+    if len(content) + len(one.target.encode()) > MOST_WAITING_BYTES:
+        raise TooLargeError(
+            f"An annotation of more than {MOST_WAITING_BYTES} bytes cannot wait for what it is "
+            "about; send it when it is there"
+        )
+    projects = one.project_ids
+    return {
+        "kind": str(one.kind),
+        "target": one.target,
+        "project_ids": None if projects is None else msgspec.json.encode(sorted(projects)).decode(),
+        "content": content.decode(),
+        "sender": one.author.sender,
+        "user_id": one.author.user_id,
+        "created_at": one.created_at,
+    }
 
 
 def count_waiting(connection: Connection) -> int:
