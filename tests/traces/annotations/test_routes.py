@@ -32,6 +32,9 @@ KINDS = (
     ("session", "session_id", "s", "ProjectSession"),
 )
 SYNC = {"sync": "true"}
+NESTED: Any = {}
+for _ in range(70):
+    NESTED = {"a": NESTED}
 
 pytestmark = pytest.mark.usefixtures("stored")
 
@@ -457,3 +460,22 @@ async def test_what_waits_is_bounded_in_bytes(client: httpx.AsyncClient, stored:
     answer = await post(client, "span", said("span_id", unknown, result=long), sync=False)
     assert answer.status_code == 200
     assert (await post(client, "span", said("span_id", SPAN, result=long))).status_code == 200
+
+
+async def test_too_many_in_one_body_are_refused_before_anything_is_looked_up(
+    client: httpx.AsyncClient, stored: Stored
+) -> None:
+    for kind, field, target in (
+        *((k[0], k[1], k[2]) for k in KINDS),
+        ("document", "span_id", SPAN),
+    ):
+        one = said(field, target) | ({"document_position": 0} if kind == "document" else {})
+        answer = await post(client, kind, *[one] * 10_001)
+        assert answer.status_code == 422
+        assert "10000" in answer.text
+    many = [said("span_id", SPAN, identifier=str(number)) for number in range(101)]
+    answer = await post(client, "span", *many)
+    assert len(answer.json()["data"]) == 101
+    bad = [*many, said("span_id", SPAN, metadata=NESTED)]
+    assert (await post(client, "span", *bad)).status_code == 422
+    assert await stored.count(span_annotations) == 101

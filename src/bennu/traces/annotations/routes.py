@@ -3,6 +3,7 @@
 Source: data-plane contract, section 9.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -32,6 +33,7 @@ from bennu.traces.annotations.model import (
 from bennu.traces.spans.attributes import is_nested_deeper
 
 _BODY_LIMIT_BYTES: Final = 16 * 1024 * 1024
+_TAKEN_AT_ONCE: Final = 100
 _DEFAULT_LIMIT: Final = 10
 _MOST_LIMIT: Final = 10_000
 _MOST_NAMED: Final = 1_000
@@ -151,9 +153,14 @@ class _AnnotationHandlers:
     async def annotate(self, request: Request) -> Response:
         at_once = bool(query_values(request, _SYNC_QUERY)["sync"])
         body = await json_of(request, self._kind.body, _BODY_LIMIT_BYTES)
-        given = [_posted(n, item, self._kind.id_field) for n, item in enumerate(body.data)]
+        # Many take long to look through: in a thread, so that others are answered meanwhile.
+        is_many = len(body.data) > _TAKEN_AT_ONCE
+        given = await asyncio.to_thread(self._taken, body) if is_many else self._taken(body)
         ids = await self._flow.annotate(caller_of(request), self._kind.kind, given, at_once=at_once)
         return json_answer(shapes.AnnotationIdsAnswer([shapes.AnnotationId(one) for one in ids]))
+
+    def _taken(self, body: Any) -> list[Posted]:  # noqa: ANN401 - one of four shapes
+        return [_posted(n, item, self._kind.id_field) for n, item in enumerate(body.data)]
 
     async def note(self, request: Request) -> Response:
         data = (await json_of(request, self._note_body)).data

@@ -3,11 +3,13 @@
 Source: data-plane contract, section 9.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 AnnotatorKind = Literal["LLM", "CODE", "HUMAN"]
+#: Of one request; the official clients send dataframes in hundreds.
+_BOUNDED: Final = msgspec.Meta(max_length=10_000)
 
 
 class AnnotationResult(msgspec.Struct):
@@ -56,25 +58,25 @@ class DocumentAnnotationGiven(AnnotationGiven):
 class SpanAnnotationsBody(msgspec.Struct):
     """Annotations of spans."""
 
-    data: list[SpanAnnotationGiven]
+    data: Annotated[list[SpanAnnotationGiven], _BOUNDED]
 
 
 class TraceAnnotationsBody(msgspec.Struct):
     """Annotations of traces."""
 
-    data: list[TraceAnnotationGiven]
+    data: Annotated[list[TraceAnnotationGiven], _BOUNDED]
 
 
 class SessionAnnotationsBody(msgspec.Struct):
     """Annotations of sessions."""
 
-    data: list[SessionAnnotationGiven]
+    data: Annotated[list[SessionAnnotationGiven], _BOUNDED]
 
 
 class DocumentAnnotationsBody(msgspec.Struct):
     """Annotations of documents."""
 
-    data: list[DocumentAnnotationGiven]
+    data: Annotated[list[DocumentAnnotationGiven], _BOUNDED]
 
 
 class AnnotationId(msgspec.Struct):
