@@ -291,3 +291,20 @@ async def test_times_beyond_all_traces_are_the_whole_of_time_or_none(
     assert [int(trace["trace_id"], 16) for trace in page["data"]] == numbers
     assert (await client.delete(PATH, params=query)).status_code == 204
     assert await stored.count(traces) == 2 - len(numbers)
+
+
+async def test_reads_that_take_too_long_are_a_503(
+    client: httpx.AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if database.dialect != "sqlite":
+        pytest.skip("PostgreSQL has a limit of its own")
+    monkeypatch.setattr("bennu.storage.deadline.LIMIT_SECONDS", 0.0)
+    monkeypatch.setattr("bennu.storage.deadline._OPERATIONS", 1)
+    answers = [
+        await client.get(f"/v1/projects/demo/{name}") for name in ("spans", "traces", "sessions")
+    ]
+    query = {"queries": [{}], "project_name": "demo"}
+    answers.append(await client.post("/v1/spans", json=query))
+    for answer in answers:
+        assert answer.status_code == 503
+        assert "simpler filter" in answer.text

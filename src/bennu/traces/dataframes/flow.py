@@ -10,8 +10,10 @@ from functools import partial
 from typing import Final
 
 from bennu.access import Caller, Permission, require
+from bennu.kernel.clock import Clock
 from bennu.kernel.errors import NotFoundError
 from bennu.storage.database import Connection, Database
+from bennu.storage.deadline import ending_in_time
 from bennu.traces.dataframes.assemble import Assembly
 from bennu.traces.dataframes.frame import TableWriter
 from bennu.traces.dataframes.model import QueryGiven
@@ -91,7 +93,8 @@ class Dataframes:
     async def _fill(
         self, caller: Caller, request: FrameRequest, assembly: Assembly, wanted: FrameSelection
     ) -> None:
-        rows = await self._database.read(partial(_rows, caller, request, wanted))
+        read_rows = partial(_rows, caller, request, wanted, self._database.clock)
+        rows = await self._database.read(read_rows)
         for begin in range(0, len(rows), _READ_AT_ONCE):
             part = rows[begin : begin + _READ_AT_ONCE]
             spans = await self._database.read(partial(frame_spans_in_rows, row_ids=part))
@@ -100,10 +103,15 @@ class Dataframes:
 
 
 def _rows(
-    caller: Caller, request: FrameRequest, wanted: FrameSelection, connection: Connection
+    caller: Caller,
+    request: FrameRequest,
+    wanted: FrameSelection,
+    clock: Clock,
+    connection: Connection,
 ) -> Sequence[int]:
     try:
         found = visible_project(connection, caller, request.project, Permission.TRACES_READ)
     except NotFoundError:
         return []
-    return rows_of_frame(connection, found.row_id, wanted, request.limit)
+    with ending_in_time(connection, clock):
+        return rows_of_frame(connection, found.row_id, wanted, request.limit)

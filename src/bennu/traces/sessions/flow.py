@@ -14,6 +14,7 @@ from bennu.audit.log import AuditLog
 from bennu.kernel.errors import ConflictError, InvalidError, NotFoundError
 from bennu.kernel.ids import global_id, row_id_of
 from bennu.storage.database import Connection, Database
+from bennu.storage.deadline import ending_in_time
 from bennu.traces.expressions.tree import Condition
 from bennu.traces.projects.flow import visible_project
 from bennu.traces.projects.held import refuse_held_traces
@@ -99,7 +100,8 @@ class TraceSessions:
         def work(connection: Connection) -> SessionPage:
             place = visible_project(connection, caller, project, Permission.TRACES_READ)
             wanted = SessionSlice(start, query.limit + 1, query.ascending, query.condition)
-            found = page_of_sessions(connection, place.row_id, wanted)
+            with ending_in_time(connection, self._database.clock):
+                found = page_of_sessions(connection, place.row_id, wanted)
             following = None
             if len(found) > query.limit:
                 following = global_id(SESSION_KIND, found[query.limit].row_id)

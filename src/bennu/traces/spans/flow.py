@@ -16,6 +16,7 @@ from bennu.audit.log import AuditLog
 from bennu.kernel.errors import ConflictError, DeniedError, MalformedError, NotFoundError
 from bennu.kernel.ids import global_id, row_id_of
 from bennu.storage.database import Connection, Database
+from bennu.storage.deadline import ending_in_time
 from bennu.traces.projects.flow import visible_project
 from bennu.traces.projects.held import refuse_held_traces
 from bennu.traces.projects.store import KIND as PROJECT_KIND
@@ -90,7 +91,8 @@ class Spans:
         def work(connection: Connection) -> list[StoredSpan]:
             found = visible_project(connection, caller, project, Permission.TRACES_READ)
             limit = query.limit + 1
-            return page_of_spans(connection, found.row_id, query.wanted, order, start, limit)
+            with ending_in_time(connection, self._database.clock):
+                return page_of_spans(connection, found.row_id, query.wanted, order, start, limit)
 
         found = await self._database.read(work)
         following = None

@@ -13,6 +13,7 @@ from bennu.audit.log import AuditLog
 from bennu.kernel.errors import ConflictError, InvalidError, NotFoundError
 from bennu.kernel.ids import global_id, row_id_of
 from bennu.storage.database import Connection, Database
+from bennu.storage.deadline import ending_in_time
 from bennu.traces.projects.flow import visible_project
 from bennu.traces.projects.held import refuse_held_traces
 from bennu.traces.projects.store import KIND as PROJECT_KIND
@@ -92,7 +93,8 @@ class Traces:
 
         def work(connection: Connection) -> TracePage:
             found = visible_project(connection, caller, project, Permission.TRACES_READ)
-            return _page(connection, found.row_id, query, start)
+            with ending_in_time(connection, self._database.clock):
+                return _page(connection, found.row_id, query, start)
 
         return await self._database.read(work)
 
