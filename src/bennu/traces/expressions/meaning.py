@@ -152,6 +152,10 @@ class _Meaning:
         part, whole = self.value(node.left), self.value(node.right)
         if whole.kind not in {Kind.TEXT, Kind.JSON, Kind.ID}:
             raise ExpressionError(f"nothing is in a {whole.kind.value}", node.position)
+        if part.kind is whole.kind is Kind.JSON:
+            kinds = (Kind.TEXT, Kind.NUMBER)
+            either = tuple(Within(Kind.TRUTH, part, whole, kind) for kind in kinds)
+            return AnyOf(Kind.TRUTH, either)
         if part.kind in {Kind.TEXT, Kind.JSON, Kind.ID}:
             return Within(Kind.TRUTH, part, whole, Kind.TEXT)
         if part.kind is Kind.NUMBER and whole.kind is Kind.JSON:
