@@ -234,6 +234,7 @@ async def test_several_queries_and_pages(
 ) -> None:
     monkeypatch.setattr("bennu.traces.dataframes.flow._READ_AT_ONCE", 3)
     monkeypatch.setattr("bennu.traces.dataframes.frame._IN_MEMORY_BYTES", 10)
+    monkeypatch.setattr("bennu.traces.dataframes.flow._READ_BYTES_AT_ONCE", 300)
     one, two = await query(client, {}, {"select": {"name": {"key": "name"}}})
     assert len(one) == len(two) == 4
     assert list(two.columns) == ["name"]

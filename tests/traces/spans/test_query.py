@@ -2,7 +2,7 @@
 
 import pytest
 
-from bennu.storage.database import Database
+from bennu.storage.database import Connection, Database
 from bennu.traces.projects.store import project_rows_made
 from bennu.traces.spans import driving
 from bennu.traces.spans.cursors import Position
@@ -12,7 +12,8 @@ from bennu.traces.spans.filters import (
     attribute_match,
 )
 from bennu.traces.spans.model import Span
-from bennu.traces.spans.query import page_of_spans, spans_in_rows
+from bennu.traces.spans.query import rows_of_spans, rows_within_bytes, spans_in_rows
+from bennu.traces.spans.span_json import StoredSpan
 from bennu.traces.spans.store import SpanBatch, insert_spans
 from fakes.spans import SECOND_NS, make_span, span_id, trace_id
 
@@ -24,6 +25,18 @@ GIVEN = (
     make_span(4, start_ns=40, trace=2, parent=3, name="tool", attributes={"n": "10"}),
     make_span(5, start_ns=10, trace=3, parent=99, status_code="UNSET", attributes={"n": True}),
 )
+
+
+def page_of_spans(
+    connection: Connection,
+    project_row: int,
+    wanted: SpanFilter,
+    order: SpanOrder,
+    start: Position | None,
+    limit: int,
+) -> list[StoredSpan]:
+    rows = rows_of_spans(connection, project_row, wanted, order, start, limit)
+    return spans_in_rows(connection, rows)
 
 
 class Reader:
@@ -251,3 +264,22 @@ async def test_values_are_never_sql(reader: Reader) -> None:
     for text in ("n:' OR 1=1 --", "n');DROP TABLE spans;--:1", "n:{given}", "n:%s", "n:?"):
         assert await reader.with_attribute(text) == []
     assert len(await reader.numbers()) == 5
+
+
+async def test_rows_within_bytes(reader: Reader, database: Database) -> None:
+    await reader.add(make_span(10, trace=9, attributes={"large": "x" * 1_000}))
+
+    async def count(numbers: list[int], most_bytes: int) -> int:
+        return len(await database.read(lambda c: rows_within_bytes(c, numbers, most_bytes)))
+
+    def row_of(connection: Connection) -> int:
+        everything = rows_of_spans(
+            connection, reader.project_row, SpanFilter(), SpanOrder(), None, 1
+        )
+        return everything[0]
+
+    large = await database.read(row_of)
+    assert await count([], 1) == 0
+    assert await count([large, large - 1], 10) == 1
+    assert await count([large - 1, large, large - 2], 500) == 1
+    assert await count([large - 1, large, large - 2], 5_000) == 3

@@ -383,3 +383,24 @@ async def test_numbers_beyond_64_bits_and_floats_are_shown(client: httpx.AsyncCl
     assert values["metadata.a"]["string_value"] == str(huge)
     assert values["metadata.b"]["double_value"] == float(large)
     assert shown["events"][0]["attributes"][0]["value"]["string_value"] == str(huge)
+
+
+async def test_a_page_of_large_spans_is_shorter_and_the_cursor_leads_on(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = {"input.value": "x" * 1_000}
+    await post(client, *(posted(n, attributes=large) for n in range(1, 6)))
+    monkeypatch.setattr("bennu.traces.spans.flow._MOST_PAGE_BYTES", 2_500)
+    for query in ({}, {"sort": "start_time"}):
+        cursor: dict[str, str] = {}
+        seen, sizes = [], []
+        while True:
+            page = (await client.get(PATH, params={**query, **cursor})).json()
+            sizes.append(len(page["data"]))
+            seen += [span["context"]["span_id"] for span in page["data"]]
+            if page["next_cursor"] is None:
+                break
+            cursor = {"cursor": page["next_cursor"]}
+        assert (len(set(seen)), sizes) == (5, [2, 2, 1])
+    monkeypatch.setattr("bennu.traces.spans.flow._MOST_PAGE_BYTES", 1)
+    assert len((await client.get(PATH)).json()["data"]) == 1

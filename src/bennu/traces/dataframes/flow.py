@@ -16,13 +16,15 @@ from bennu.storage.database import Connection, Database
 from bennu.storage.deadline import ending_in_time
 from bennu.traces.dataframes.assemble import Assembly
 from bennu.traces.dataframes.frame import TableWriter
-from bennu.traces.dataframes.model import QueryGiven
+from bennu.traces.dataframes.model import FrameSpan, QueryGiven
 from bennu.traces.dataframes.query import FrameSelection, frame_spans_in_rows, rows_of_frame
 from bennu.traces.expressions.meaning import condition_of
 from bennu.traces.expressions.tree import Scope
 from bennu.traces.projects.flow import visible_project
+from bennu.traces.spans.query import rows_within_bytes
 
 _READ_AT_ONCE: Final = 500
+_READ_BYTES_AT_ONCE: Final = 16 * 1024 * 1024
 #: Of all tables of an answer: a list with much beside it grows by its square when it is exploded.
 _MOST_BYTES: Final = 512 * 1024 * 1024
 
@@ -95,11 +97,19 @@ class Dataframes:
     ) -> None:
         read_rows = partial(_rows, caller, request, wanted, self._database.clock)
         rows = await self._database.read(read_rows)
-        for begin in range(0, len(rows), _READ_AT_ONCE):
+        begin = 0
+        while begin < len(rows):
             part = rows[begin : begin + _READ_AT_ONCE]
-            spans = await self._database.read(partial(frame_spans_in_rows, row_ids=part))
+            count, spans = await self._database.read(partial(_first_spans, rows=part))
+            begin += count
             # Attributes take long to unpack: in a thread, so that others are answered meanwhile.
             await asyncio.to_thread(assembly.add, spans)
+
+
+def _first_spans(connection: Connection, rows: Sequence[int]) -> tuple[int, list[FrameSpan]]:
+    """Return the spans of as many of the first rows as are not too large together."""
+    some = rows_within_bytes(connection, rows, _READ_BYTES_AT_ONCE)
+    return len(some), frame_spans_in_rows(connection, some)
 
 
 def _rows(

@@ -3,6 +3,7 @@
 Source: data-plane contract, section 8.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from bennu.kernel.ids import global_id
 from bennu.traces.expressions.meaning import condition_of
 from bennu.traces.expressions.tree import Scope
 from bennu.traces.projects.store import KIND as PROJECT_KIND
-from bennu.traces.sessions.flow import SessionPageQuery, TraceSessions, WholeSession
+from bennu.traces.sessions.flow import SessionPage, SessionPageQuery, TraceSessions, WholeSession
 from bennu.traces.spans.events import iso_from_ns
 from bennu.traces.traces.model import SESSION_KIND, TRACE_KIND
 
@@ -108,6 +109,11 @@ def _shown(whole: WholeSession) -> SessionShown:
     )
 
 
+def _page_shown(page: SessionPage) -> Response:
+    shown = [_shown(whole) for whole in page.sessions]
+    return json_answer(SessionListAnswer(shown, page.next_cursor))
+
+
 class _SessionHandlers:
     def __init__(self, flow: TraceSessions) -> None:
         self._flow = flow
@@ -124,13 +130,12 @@ class _SessionHandlers:
         page = await self._flow.page_of_project(
             caller_of(request), path_value(request, "project"), query
         )
-        return json_answer(
-            SessionListAnswer([_shown(whole) for whole in page.sessions], page.next_cursor)
-        )
+        # Many traces take long to write: in a thread, so that others are answered meanwhile.
+        return await asyncio.to_thread(_page_shown, page)
 
     async def get(self, request: Request) -> Response:
         whole = await self._flow.one_session(caller_of(request), path_value(request, "session"))
-        return json_answer(SessionAnswer(_shown(whole)))
+        return await asyncio.to_thread(lambda: json_answer(SessionAnswer(_shown(whole))))
 
     async def delete(self, request: Request) -> Response:
         await self._flow.delete_session(caller_of(request), path_value(request, "session"))

@@ -30,12 +30,14 @@ from bennu.traces.spans.filters import (
     position_of_cursor,
 )
 from bennu.traces.spans.model import DecodedExport, ProjectSpans, Span
-from bennu.traces.spans.query import page_of_spans
+from bennu.traces.spans.query import rows_of_spans, rows_within_bytes, spans_in_rows
 from bennu.traces.spans.removal import SpanPlace, places_of_span, remove_span
 from bennu.traces.spans.span_json import InvalidSpan, StoredSpan, spans_from_json
 from bennu.traces.spans.store import KnownSpansError
 
 _SPAN_ID_DIGITS: Final = 16
+#: Of the payloads of a page; one that would hold more is shorter than asked for.
+_MOST_PAGE_BYTES: Final = 64 * 1024 * 1024
 
 #: Stores spans on condition that none is known; the queue of the ingest.
 TakeNewSpans = Callable[[DecodedExport, Caller], Awaitable[DecodedExport]]
@@ -78,7 +80,7 @@ class Spans:
         self._take_new_spans = take_new_spans
 
     async def page_of_project(self, caller: Caller, project: str, query: SpanPageQuery) -> SpanPage:
-        """Return one page of the spans of a project.
+        """Return one page of the spans of a project; large spans make it shorter than asked for.
 
         Raises:
             NotFoundError: there is no such project that the caller may see.
@@ -88,18 +90,20 @@ class Spans:
         order = query.order
         start = None if query.cursor is None else position_of_cursor(query.cursor, order)
 
-        def work(connection: Connection) -> list[StoredSpan]:
+        def work(connection: Connection) -> tuple[list[StoredSpan], int]:
             found = visible_project(connection, caller, project, Permission.TRACES_READ)
             limit = query.limit + 1
             with ending_in_time(connection, self._database.clock):
-                return page_of_spans(connection, found.row_id, query.wanted, order, start, limit)
+                rows = rows_of_spans(connection, found.row_id, query.wanted, order, start, limit)
+                shown = len(rows_within_bytes(connection, rows[: query.limit], _MOST_PAGE_BYTES))
+                return spans_in_rows(connection, rows[: shown + 1]), shown
 
-        found = await self._database.read(work)
+        found, shown = await self._database.read(work)
         following = None
-        if len(found) > query.limit:
-            first = found[query.limit]
+        if len(found) > shown:
+            first = found[shown]
             following = cursor_at(Position(first.row_id, first.start_ns), order)
-        return SpanPage(tuple(found[: query.limit]), following)
+        return SpanPage(tuple(found[:shown]), following)
 
     async def post_spans(self, caller: Caller, project: str, items: Sequence[object]) -> int:
         """Store posted spans, all or none; return how many.

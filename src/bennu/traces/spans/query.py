@@ -41,18 +41,24 @@ _COLUMNS: Final = (
 )
 
 
-def page_of_spans(
-    connection: Connection,
-    project_row: int,
-    wanted: SpanFilter,
-    order: SpanOrder,
-    start: Position | None,
-    limit: int,
-) -> list[StoredSpan]:
-    """Return up to ``limit`` spans of a project, in order, from ``start`` on (inclusive)."""
-    return spans_in_rows(
-        connection, rows_of_spans(connection, project_row, wanted, order, start, limit)
-    )
+def rows_within_bytes(
+    connection: Connection, row_ids: Sequence[int], most_bytes: int
+) -> Sequence[int]:
+    """Return as many of the first rows as have payloads of so many bytes together; at least one.
+
+    The size of a payload is known without reading it.
+    """
+    size = func.length(spans.c.attributes) + func.length(spans.c.events)
+    sizes: dict[int, int] = {}
+    for part in parts_of(row_ids):
+        statement = select(spans.c.id, size).where(spans.c.id.in_(part))
+        sizes.update((row_id, size_bytes) for row_id, size_bytes in connection.execute(statement))
+    total = 0
+    for count, row_id in enumerate(row_ids):
+        total += sizes.get(row_id, 0)
+        if count and total > most_bytes:
+            return row_ids[:count]
+    return row_ids
 
 
 def rows_of_spans(
