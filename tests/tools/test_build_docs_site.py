@@ -3,17 +3,42 @@
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 from tools.build_docs_site import ROOT, build, loads_from_elsewhere
 
 ELSEWHERE = "https:" + "//fonts.example.com/a"
 
 
-def test_the_site_is_made_without_a_warning_and_loads_nothing(tmp_path: Path) -> None:
-    assert build(ROOT, tmp_path) == []
-    pages = [page.relative_to(tmp_path / "site") for page in (tmp_path / "site").rglob("*.html")]
-    documents = [page.relative_to(ROOT) for page in (ROOT / "docs").rglob("*.md")]
-    assert {page.with_suffix("") for page in documents} <= {page.with_suffix("") for page in pages}
-    assert (tmp_path / "site" / "searchindex.js").is_file()
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of the documents as they are, made once."""
+    folder = tmp_path_factory.mktemp("site")
+    assert build(ROOT, folder) == []
+    return folder / "site"
+
+
+def test_the_site_is_made_without_a_warning_and_holds_every_page(site: Path) -> None:
+    pages = {page.relative_to(site).with_suffix("") for page in site.rglob("*.html")}
+    documents = {page.relative_to(ROOT).with_suffix("") for page in (ROOT / "docs").rglob("*.md")}
+    assert documents <= pages
+    assert (site / "searchindex.js").is_file()
+
+
+def test_a_browser_asks_no_other_host_and_finds_everything(site: Path, browser: Browser) -> None:
+    asked: list[str] = []
+    failed: list[str] = []
+    page = browser.new_page()
+    try:
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("requestfailed", lambda request: failed.append(request.url))
+        for name in ("index", "docs/threat-model", "docs/operations/backup", "search"):
+            page.goto(f"file://{site}/{name}.html", wait_until="load")
+        page.goto(f"file://{site}/search.html?q=rotation", wait_until="load")
+        page.wait_for_selector("#search-results li a")
+    finally:
+        page.close()
+    assert [url for url in asked if not url.startswith((f"file://{site}/", "data:"))] == []
+    assert failed == []
 
 
 def test_a_link_that_leads_nowhere_and_a_page_without_a_link_are_found(tmp_path: Path) -> None:

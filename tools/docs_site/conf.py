@@ -10,6 +10,8 @@ source_suffix = {".md": "markdown"}
 html_theme = "furo"
 html_title = "Bennu"
 html_copy_source = False
+# Summaries would be fetched page by page, which browsers refuse where the site lies in files.
+html_show_search_summary = False
 html_show_sphinx = False
 html_show_copyright = False
 # Anchors as a viewer of plain Markdown makes them, so that links hold in both.
