@@ -139,6 +139,7 @@ def test_a_certificate_that_is_not_trusted_gets_no_mail(
         assert ask(server).status_code == 204
         status, _ = server.terminate()
         assert status == 0
+        assert "reason=SSLCertVerificationError" in server.log()
     assert mail_server.attempts == 0
 
 

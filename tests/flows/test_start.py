@@ -94,7 +94,6 @@ def test_a_random_first_password_is_printed_once(tmp_path: Path) -> None:
         assert server.log().count("Password  ") == 1
 
 
-@pytest.mark.asvs("16.2.4")
 def test_a_reload_without_certificates_ends_nothing(tmp_path: Path) -> None:
     with StartedServer(tmp_path) as server:
         server.send_signal("SIGHUP")
@@ -102,6 +101,7 @@ def test_a_reload_without_certificates_ends_nothing(tmp_path: Path) -> None:
         assert server.client().get("/readyz").status_code == 200
 
 
+@pytest.mark.asvs("16.2.4")
 def test_structured_logs_are_json_from_the_first_line_on(tmp_path: Path) -> None:
     """What they hold is in tests/spec/test_11_audit.py."""
     env = {"PHOENIX_LOGGING_MODE": "structured", "PHOENIX_DEFAULT_ADMIN_INITIAL_PASSWORD": ""}

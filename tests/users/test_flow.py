@@ -106,6 +106,7 @@ async def test_one_of_two_that_want_the_same_name_at_once_is_refused(accounts: A
 # --- changing ------------------------------------------------------------------------------
 
 
+@pytest.mark.asvs("7.4.2")
 @pytest.mark.parametrize(
     ("change", "event"),
     [
@@ -146,7 +147,6 @@ async def test_a_password_from_an_admin_must_be_changed_and_keys_stay(accounts: 
         await accounts.users.change_user(OPERATOR, id_of(ada), UserChange(password=NEW))
 
 
-@pytest.mark.asvs("7.4.2")
 async def test_a_deactivated_account_is_closed_with_its_keys_until_it_is_opened(
     accounts: Accounts,
 ) -> None:
@@ -356,3 +356,19 @@ async def test_a_caller_without_a_person_is_the_system_user(accounts: Accounts) 
     ada = await accounts.add_user()
     assert await accounts.users.own_account(OPERATOR) == system
     assert await accounts.users.own_account(await accounts.sign_in(ada)) == ada
+
+
+@pytest.mark.asvs("10.3.3")
+async def test_the_id_of_a_deleted_account_is_never_given_again(accounts: Accounts) -> None:
+    """Records, spans and annotations name people and keys by it."""
+    ada = await accounts.add_user()
+    caller = await accounts.sign_in(ada)
+    key = (await accounts.keys.create_user_key(caller, NewApiKey("k"))).text
+    old_key = (await accounts.caller(key)).principal.credential_id
+    await accounts.users.delete_user(OPERATOR, id_of(ada))
+    again = await accounts.add_user()
+    assert again.email == ada.email
+    assert again.row_id > ada.row_id
+    caller = await accounts.sign_in(again)
+    key = (await accounts.keys.create_user_key(caller, NewApiKey("k"))).text
+    assert (await accounts.caller(key)).principal.credential_id != old_key

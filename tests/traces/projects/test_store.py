@@ -124,7 +124,6 @@ async def test_describe_and_delete(database: Database) -> None:
         assert left == {other.row_id}
 
 
-@pytest.mark.asvs("10.3.3")
 async def test_row_numbers_never_come_back(database: Database) -> None:
     (one,) = await make(database, "one")
     await database.write(lambda c: delete_project_row(c, one.row_id))
