@@ -131,7 +131,7 @@ class Application:
         self.routes = self._routes()
         metrics = metrics_of(settings)
         self.front = Front(settings, self._clock, self._entropy, self._audit, metrics)
-        self.asgi = self.front.http_application(self.routes, self._gated)
+        self.asgi = self.front.http_application(self.routes, self._gated, self._stray)
         self.watched = Watched(
             self._database, self._vault, self._audit, self._buffer, self.front.connections
         )
@@ -145,7 +145,7 @@ class Application:
         providers = wire_providers(
             settings, database, self._cipher, self._audit, self._sessions, self._stored
         )
-        site = SiteBasis(
+        basis = SiteBasis(
             settings,
             database,
             self._audit,
@@ -160,6 +160,8 @@ class Application:
             self._stored,
             self._privacy.policies,
         )
+        site = wire_site(basis)
+        self._stray = site.stray
         return (
             *wired_trace_routes(
                 database, self._audit, self._entropy, self._buffer, settings.traces
@@ -173,7 +175,7 @@ class Application:
             *audit_routes(AuditReading(database, self._audit, self._vault)),
             *self._privacy.routes,
             *discovery_routes(lambda: self.routes, settings.security_contact, self._clock),
-            *wire_site(site),
+            *site.routes,
         )
 
     def _account_basis(self) -> AccountBasis:

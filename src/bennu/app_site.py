@@ -14,6 +14,7 @@ from bennu.audit.log import AuditLog
 from bennu.audit.reading import AuditReading
 from bennu.auth.sessions.flow import Sessions
 from bennu.encryption.vault import Vault
+from bennu.httpio.dispatch import StrayAnswer
 from bennu.httpio.route import Route
 from bennu.kernel.errors import NotFoundError
 from bennu.kernel.ids import Entropy, global_id
@@ -54,8 +55,16 @@ class SiteBasis:
     policies: RetentionPolicies
 
 
-def wire_site(of: SiteBasis) -> tuple[Route, ...]:
-    """Return the routes of all pages."""
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The routes of all pages, and what answers people who ask for none of them."""
+
+    routes: tuple[Route, ...]
+    stray: StrayAnswer
+
+
+def wire_site(of: SiteBasis) -> Site:
+    """Build the pages."""
     auth, accounts, cookies = of.settings.auth, of.accounts, of.accounts.cookies
     traces = wired_trace_flows(
         of.database, of.audit, of.buffer, of.entropy, _author_names(accounts.users)
@@ -86,7 +95,7 @@ def wire_site(of: SiteBasis) -> tuple[Route, ...]:
     )
     assets = Assets()
     pages = Pages(assets, of.form_tokens, of.settings.network.root_path)
-    return site_routes(pages, assets, flows)
+    return Site(site_routes(pages, assets, flows), pages.stray)
 
 
 def _author_names(users: Users) -> Callable[[int], Awaitable[str]]:

@@ -15,7 +15,7 @@ from bennu.access import Caller
 from bennu.audit.events import AuditEvent, EventName, Outcome, Target
 from bennu.audit.log import AuditLog
 from bennu.auth.sessions.cookies import SessionCookies
-from bennu.httpio.dispatch import application_of
+from bennu.httpio.dispatch import StrayAnswer, application_of
 from bennu.httpio.frame import FrameOptions, RequestFrame
 from bennu.httpio.request import CALLER
 from bennu.httpio.route import Route
@@ -87,18 +87,20 @@ class Front:
         self,
         routes: Sequence[Route],
         gated: Callable[[AsgiApp], AsgiApp],
+        stray: StrayAnswer | None = None,
     ) -> RequestFrame:
         """Put the layers in front of the routes.
 
         Args:
             routes: the table.
             gated: puts in front of an application what finds out who is calling.
+            stray: answers people who asked for what is in no table.
 
         Raises:
             AppError: a rule of the rate limits meets no route.
         """
         network, cookies = self._settings.network, self._session_cookies()
-        app: AsgiApp = application_of(routes, self._note_denial)
+        app: AsgiApp = application_of(routes, self._note_denial, stray)
         if network.rate_limit_enabled:
             self._limits = self._limits_over(routes)
             app = RateLimitLayer(app, self._limits, pages_that_refuse_themselves(routes))

@@ -118,6 +118,23 @@ async def test_every_v1_path_is_served_under_api_too_and_others_are_not() -> Non
     assert (await ask(routes, NOBODY, "/v1/x/")).status_code == 404
 
 
+async def test_what_is_in_no_table_may_be_told_in_another_form() -> None:
+    def stray(request: Request, status: int) -> Response | None:
+        return text_answer("a page", status) if "page" in request.url.path else None
+
+    app = application_of([route(Door.OPEN, "/page", "POST")], None, stray)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://bennu.test"
+    ) as client:
+        answers = [await client.get(path) for path in ("/page", "/pages", "/other")]
+    assert [(a.status_code, a.text) for a in answers] == [
+        (405, "a page"),
+        (404, "a page"),
+        (404, "Not Found"),
+    ]
+    assert answers[0].headers["allow"] == "POST"
+
+
 @pytest.mark.parametrize(
     ("path", "asked"),
     [

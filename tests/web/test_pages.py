@@ -39,3 +39,39 @@ def test_only_who_may_do_everything_is_told_so(principal: Principal, is_told: bo
     request = Request({**scope, CALLER: Caller(principal, "127.0.0.1", "", "r")})
     page = PAGES.show(request, "refusal.html", 403, headline="No", reason="No")
     assert (b"Authentication is off" in bytes(page.body)) is is_told
+
+
+def asked(path: str, accept: str, **headers: str) -> Request:
+    given = {"accept": accept, **headers}
+    raw = [(name.encode(), value.encode()) for name, value in given.items()]
+    scope = {"type": "http", "method": "GET", "path": f"/bennu{path}", "root_path": "/bennu"}
+    caller = Caller(Principal(PrincipalKind.ANONYMOUS), "127.0.0.1", "", "r")
+    return Request({**scope, "query_string": b"", "headers": raw, CALLER: caller})
+
+
+BROWSER = "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"
+
+
+@pytest.mark.parametrize(("status", "told"), [(404, "no page at this address"), (405, "no such")])
+def test_a_browser_is_told_in_a_page_that_there_is_nothing(status: int, told: str) -> None:
+    page = PAGES.stray(asked("/nowhere/<b>", BROWSER), status)
+    assert page is not None
+    assert page.status_code == status
+    text = bytes(page.body).decode()
+    assert told in text
+    assert 'href="/bennu/"' in text
+    assert "<b>" not in text
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        asked("/nowhere", "*/*"),
+        asked("/nowhere", "application/json"),
+        asked("/nowhere", BROWSER, authorization="Bearer x"),
+        *(asked(f"/{part}/x", BROWSER) for part in ("v1", "api", "auth", "static", ".well-known")),
+        asked("/v1", BROWSER),
+    ],
+)
+def test_programs_are_told_as_ever(request_: Request) -> None:
+    assert PAGES.stray(request_, 404) is None

@@ -184,6 +184,25 @@ def test_strangers_are_led_to_the_way_in(server: StartedServer) -> None:
     assert answer.headers["location"] == "/login?returnUrl=%2Fprojects%3Fname_contains%3Da"
 
 
+def test_an_unknown_address_is_a_page_for_browsers_only(
+    server: StartedServer, client: httpx.Client
+) -> None:
+    browser = {"accept": "text/html"}
+    page = client.get("/no/such/page", headers=browser)
+    assert page.status_code == 404
+    assert "<h1>Not found</h1>" in page.text
+    assert 'aria-label="Main"' in page.text
+    form = client.put("/projects", headers=browser)
+    assert (form.status_code, form.headers["allow"]) == (405, "GET, HEAD")
+    assert "<h1>This cannot be done here</h1>" in form.text
+    stranger = server.client().get("/no/such/page", headers=browser)
+    assert (stranger.status_code, "To the sign-in" in stranger.text) == (404, True)
+    assert "content-security-policy" in stranger.headers
+    assert client.get("/no/such/page").text == "Not Found"
+    assert client.get("/v1/nothing", headers=browser).text == "Not Found"
+    assert client.put("/projects").text == "Method Not Allowed"
+
+
 # --- one trace -----------------------------------------------------------------------------
 
 

@@ -1,7 +1,7 @@
 """From the table of routes to an ASGI application: permission first, then the handler.
 
 Every path under ``/v1`` is served under ``/api/v1`` too (spec line 145). A path that is in no
-table is a 404, never a page.
+table is a 404, never a page of the application; to a browser the pages may tell it in their form.
 
 Spec: lines 142-155. Source: OWASP ASVS 5.0 V8.3.1 (rules enforced at one trusted place).
 """
@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Router
 from starlette.routing import Route as Path
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bennu.access import Caller, Principal, PrincipalKind, require
 from bennu.httpio.request import BLOCKED, CALLER, REFUSAL
@@ -40,6 +40,8 @@ ONLY_PEOPLE: Final = "This action needs a signed-in person; API keys cannot perf
 
 #: Told of every refusal for lack of a permission, so that it reaches the audit trail.
 DenialListener = Callable[[Caller, Route, AppError], Awaitable[None]]
+#: Answers to people that there is no such address (404) or form (405); None leaves it as it is.
+StrayAnswer = Callable[[Request, int], Response | None]
 
 
 def check_route(route: Route, scope: Scope) -> None:
@@ -81,24 +83,31 @@ def _check_door(door: Door, principal: Principal, only_people: str) -> None:
 class PathEndpoint:
     """All methods of one path, as a plain ASGI application."""
 
-    def __init__(self, routes: Iterable[Route], on_denied: DenialListener | None) -> None:
+    def __init__(
+        self, routes: Iterable[Route], on_denied: DenialListener | None, stray: StrayAnswer | None
+    ) -> None:
         self._routes = {route.method: route for route in routes}
         if "GET" in self._routes:
             self._routes.setdefault("HEAD", self._routes["GET"])
         self._allow = ", ".join(sorted(self._routes))
-        self._on_denied = on_denied
+        self._on_denied, self._stray = on_denied, stray
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check, call, answer; errors of the application become answers here."""
         request = Request(scope, receive)
         route = self._routes.get(scope["method"])
         if route is None:
-            answer = text_answer(
-                "Method Not Allowed", HTTPStatus.METHOD_NOT_ALLOWED, {"allow": self._allow}
-            )
+            answer = self._not_allowed(request)
         else:
             answer = await self._answer(route, request)
         await answer(scope, receive, send)
+
+    def _not_allowed(self, request: Request) -> Response:
+        status = HTTPStatus.METHOD_NOT_ALLOWED
+        page = None if self._stray is None else self._stray(request, status)
+        answer = page or text_answer("Method Not Allowed", status)
+        answer.headers["allow"] = self._allow
+        return answer
 
     async def _answer(self, route: Route, request: Request) -> Response:
         try:
@@ -162,9 +171,14 @@ def public_address(request: Request) -> str:
     return origin if has_root_url else origin + str(request.scope.get("root_path", "")).rstrip("/")
 
 
-async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    request = Request(scope, receive)
-    await refusal_answer(NotFoundError("Not Found"), request)(scope, receive, send)
+def _not_found(stray: StrayAnswer | None) -> ASGIApp:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        page = None if stray is None else stray(request, HTTPStatus.NOT_FOUND)
+        made = page or refusal_answer(NotFoundError("Not Found"), request)
+        await made(scope, receive, send)
+
+    return answer
 
 
 def _whole_path(path: str, endpoint: PathEndpoint) -> Path:
@@ -179,9 +193,16 @@ def _whole_path(path: str, endpoint: PathEndpoint) -> Path:
 
 
 def application_of(
-    routes: Sequence[Route], on_denied: DenialListener | None = None
+    routes: Sequence[Route],
+    on_denied: DenialListener | None = None,
+    stray: StrayAnswer | None = None,
 ) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     """Build the ASGI application of a table of routes.
+
+    Args:
+        routes: the table.
+        on_denied: told of every refusal for lack of a permission.
+        stray: answers people who asked for what is in no table.
 
     Raises:
         ValueError: the same method stands twice on one path.
@@ -194,11 +215,11 @@ def application_of(
         known.append(route)
     # A fixed word goes before a name in braces at the same place of a path.
     in_order = sorted(by_path.items(), key=lambda item: [s[:1] == "{" for s in item[0].split("/")])
-    endpoints = {path: PathEndpoint(of, on_denied) for path, of in in_order}
+    endpoints = {path: PathEndpoint(of, on_denied, stray) for path, of in in_order}
     paths: list[BaseRoute] = [_whole_path(path, endpoint) for path, endpoint in endpoints.items()]
     paths += [
         _whole_path("/api" + path, endpoint)
         for path, endpoint in endpoints.items()
         if path.startswith("/v1/")
     ]
-    return Router(paths, redirect_slashes=False, default=_not_found)
+    return Router(paths, redirect_slashes=False, default=_not_found(stray))

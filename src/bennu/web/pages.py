@@ -25,6 +25,7 @@ from bennu.kernel.errors import (
     UnauthenticatedError,
 )
 from bennu.network.form_tokens import FIELD_NAME, FormTokens
+from bennu.network.paths import first_part
 from bennu.web import words
 from bennu.web.assets import Assets
 from bennu.web.forms import Form, read_form
@@ -37,10 +38,17 @@ _CHANGE_PASSWORD: Final = "/account/password"  # noqa: S105 - an address
 _HEADLINES: Final = {
     403: "You may not do this",
     404: "Not found",
+    405: "This cannot be done here",
     409: "This cannot be done now",
     429: "Too many attempts",
     503: "Not available at the moment",
 }
+_STRAYS: Final = {
+    404: "There is no page at this address. It may have been mistyped, or what it showed is gone.",
+    405: "This page takes no such form. Open it again and go on from there.",
+}
+#: First parts of paths whose answers are for programs, whatever they say that they take.
+_OF_PROGRAMS: Final = frozenset({"v1", "api", "auth", "static", ".well-known"})
 
 
 class Pages:
@@ -152,6 +160,19 @@ class Pages:
             answer.headers["retry-after"] = str(max(1, round(error.retry_after_seconds)))
         return answer
 
+    def stray(self, request: Request, status: int) -> Response | None:
+        """Answer people who asked for what is no address, or sent what it does not take.
+
+        None for programs: those that do not ask for a page, or ask under their own paths.
+        """
+        is_program = first_part(_own_path(request)) in _OF_PROGRAMS
+        if is_program or not _takes_page(request):
+            return None
+        reason = _STRAYS[status]
+        return self.show(
+            request, "refusal.html", status, headline=_HEADLINES[status], reason=reason
+        )
+
     def _to_sign_in(self, request: Request) -> Response:
         wanted = quote(_own_path(request), safe="/:=+,;~-._")
         if request.method not in _SAFE_METHODS or wanted == "/":
@@ -177,6 +198,13 @@ def _own_path(request: Request) -> str:
     path: str = request.scope["path"]
     root: str = request.scope.get("root_path", "")
     return path[len(root) :] if root and path.startswith(root) else path
+
+
+def _takes_page(request: Request) -> bool:
+    if request.headers.get("authorization") is not None:
+        return False
+    kinds = request.headers.get("accept", "").split(",")
+    return any(kind.partition(";")[0].strip().lower() == "text/html" for kind in kinds)
 
 
 def _session_of(request: Request) -> str:
