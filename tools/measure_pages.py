@@ -1,6 +1,6 @@
 """Measure how long pages take on a full database: run by hand, numbers go to docs/performance.md.
 
-.venv/bin/python tools/measure_pages.py --spans 100000 [--rounds 40]
+.venv/bin/python tools/measure_pages.py --spans 100000 [--rounds 40] [--only /projects]
 """
 
 import argparse
@@ -14,13 +14,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
+from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 
+from peers.browser import CHROMIUM  # noqa: E402 - found by the line above
 from started import StartedServer  # noqa: E402 - found by the line above
 
 SPANS_OF_THE_LONG_TRACE = 2_000
+ROUNDS_IN_CHROMIUM = 10
 PAGES = (
     "/login",
     "/projects",
@@ -83,11 +86,37 @@ def first_visit_bytes(client: httpx.Client, server: StartedServer) -> int:
     return total
 
 
+def opened_in_chromium(client: httpx.Client, server: StartedServer, address: str) -> None:
+    """Print how long a page takes in a browser: from the click until all of it is there."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        context = browser.new_context(base_url=server.base_url)
+        for name, value in client.cookies.items():
+            context.add_cookies([{"name": name, "value": value, "url": server.base_url}])
+        page = context.new_page()
+        took: dict[str, list[float]] = {"domInteractive": [], "loadEventEnd": []}
+        painted = []
+        for _ in range(ROUNDS_IN_CHROMIUM):
+            page.goto(address, wait_until="load")
+            times = page.evaluate("performance.getEntriesByType('navigation')[0].toJSON()")
+            for event, values in took.items():
+                values.append(times[event])
+            # Two frames later what was loaded is on the screen and takes clicks.
+            now = "new Promise(r => requestAnimationFrame(() => requestAnimationFrame(() => r("
+            painted.append(page.evaluate(now + "performance.now()))))"))
+        rows = page.locator('[data-testid="span-row"]').count()
+        browser.close()
+    for event, values in {**took, "painted": painted}.items():
+        shown = f"p50 {statistics.median(values):.0f} ms, slowest {max(values):.0f} ms"
+        print(f"in Chromium, {rows} spans shown: {event} {shown}")
+
+
 def main() -> None:
     """Fill, start, measure, print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spans", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--only", action="append", choices=PAGES, metavar="PAGE")
     asked = parser.parse_args()
     with TemporaryDirectory() as folder:
         server = StartedServer(Path(folder))
@@ -106,7 +135,7 @@ def main() -> None:
             rows = client.get(f"{project}?range=all").text
             trace = first(r'data-testid="trace-row".*?href="([^"]+/traces/[^"]+)"', rows)
             print(f"first visit {first_visit_bytes(client, server) / 1000:.1f} kB")
-            for page in PAGES:
+            for page in asked.only or PAGES:
                 address = page.format(
                     project=project, trace=trace, long=f"{project}/traces/{trace_id}"
                 )
@@ -119,6 +148,7 @@ def main() -> None:
                 p50, p95 = statistics.median(took), sorted(took)[int(len(took) * 0.95) - 1]
                 kilobytes = len(gzip.compress(answer.content)) / 1000
                 print(f"| `{page}` | {p50:.1f} | {p95:.1f} | {kilobytes:.1f} |")
+            opened_in_chromium(client, server, f"{project}/traces/{trace_id}")
 
 
 if __name__ == "__main__":

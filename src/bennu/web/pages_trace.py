@@ -29,7 +29,7 @@ from bennu.web.span_view import SpanContent, span_content
 from bennu.web.trace_tree import RULER_PARTS, TreeRow, tree_rows
 
 _PATH: Final = "/projects/{project}/traces/{trace_id}"
-_ROWS_A_PART: Final = 400
+_ROWS_A_PART: Final = 200
 _MOST_ANNOTATIONS: Final = 100
 _TYPED: Final = ("about", "name", "label", "score", "explanation")
 

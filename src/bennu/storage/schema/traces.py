@@ -68,7 +68,17 @@ traces = Table(
     Column("completion_tokens", BigInteger, nullable=False),
     UniqueConstraint("trace_id", "project_id"),
     # As with spans below: what a list may ask for besides stands in the index.
-    Index("ix_traces_project_start", "project_id", "start_ns", "id", "latency_ns", "error_count"),
+    # The sums by day of the list of projects are read from it alone.
+    Index(
+        "ix_traces_project_start",
+        "project_id",
+        "start_ns",
+        "id",
+        "latency_ns",
+        "error_count",
+        "prompt_tokens",
+        "completion_tokens",
+    ),
     Index("ix_traces_project_latency", "project_id", "latency_ns", "id", "start_ns", "error_count"),
     Index(
         "ix_traces_project_errors",

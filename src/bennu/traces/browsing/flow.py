@@ -21,7 +21,7 @@ from bennu.traces.browsing.query import (
     find_span,
     find_trace,
     light_spans,
-    newest_start,
+    newest_starts,
     session_id_of,
 )
 from bennu.traces.projects.flow import visible_project
@@ -50,7 +50,8 @@ class Browsing:
             rows = [project.row_id for project in projects]
             sums = daily_sums(connection, rows, from_ns) if rows else []
             by_day = {(row, day): values for row, day, *values in sums}
-            return [_activity(connection, project, by_day) for project in projects]
+            newest = newest_starts(connection, rows) if rows else {}
+            return [_activity(p, by_day, newest.get(p.row_id)) for p in projects]
 
         return await self._database.read(work)
 
@@ -104,14 +105,12 @@ class Browsing:
 
 
 def _activity(
-    connection: Connection, project: Project, by_day: dict[tuple[int, int], list[int]]
+    project: Project, by_day: dict[tuple[int, int], list[int]], last_ns: int | None
 ) -> ProjectActivity:
     nothing = [0, 0, 0]
     days = [by_day.get((project.row_id, day), nothing) for day in range(ACTIVITY_DAYS)]
     traces, tokens, errors = zip(*days, strict=True)
-    return ProjectActivity(
-        project, traces, tokens, errors, newest_start(connection, project.row_id)
-    )
+    return ProjectActivity(project, traces, tokens, errors, last_ns)
 
 
 def _visible_trace(

@@ -3,11 +3,21 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    union_all,
+)
 
 from bennu.storage.parts import parts_of
-from bennu.storage.schema import spans, trace_sessions, traces
-from bennu.traces.browsing.model import DAY_NS, LightSpan
+from bennu.storage.schema import projects, spans, trace_sessions, traces
+from bennu.traces.browsing.model import ACTIVITY_DAYS, DAY_NS, LightSpan
 from bennu.traces.traces.model import StoredTrace
 
 _LIGHT_COLUMNS: Final = (
@@ -24,26 +34,50 @@ _LIGHT_COLUMNS: Final = (
 )
 
 
+def _sums_of_day(day: int) -> Select[Any]:
+    """Sum up one day; its rows come from the index by project, so that nothing is sorted."""
+    begins = bindparam("from_ns", type_=BigInteger) + day * DAY_NS
+    tokens = func.sum(traces.c.prompt_tokens + traces.c.completion_tokens)
+    return (
+        select(
+            traces.c.project_id,
+            literal_column(str(day)),
+            func.count(),
+            tokens,
+            func.sum(traces.c.error_count),
+        )
+        .where(
+            traces.c.project_id.in_(bindparam("project_rows", expanding=True)),
+            traces.c.start_ns >= begins,
+            traces.c.start_ns < begins + DAY_NS,
+        )
+        .group_by(traces.c.project_id)
+    )
+
+
+#: Built once: SQLAlchemy takes longer to build it than the database to run it.
+_SUMS_BY_DAY: Final = union_all(*(_sums_of_day(day) for day in range(ACTIVITY_DAYS)))
+
+
 def daily_sums(
     connection: Connection, project_rows: Sequence[int], from_ns: int
 ) -> list[tuple[int, int, int, int, int]]:
-    """Return (project row, day since ``from_ns``, traces, tokens, errors) for days with traces."""
-    day = (traces.c.start_ns - from_ns) // DAY_NS
-    tokens = func.sum(traces.c.prompt_tokens + traces.c.completion_tokens)
-    statement = (
-        select(traces.c.project_id, day, func.count(), tokens, func.sum(traces.c.error_count))
-        .where(traces.c.project_id.in_(project_rows), traces.c.start_ns >= from_ns)
-        .group_by(traces.c.project_id, day)
-    )
-    rows = connection.execute(statement)
+    """Return (project row, day since ``from_ns``, traces, tokens, errors) for days with traces.
+
+    ``ACTIVITY_DAYS`` days are looked at; what is said to start later is left out.
+    """
+    given = {"project_rows": list(project_rows), "from_ns": from_ns}
+    rows = connection.execute(_SUMS_BY_DAY, given)
     return [(int(p), int(d), int(c), int(t), int(e)) for p, d, c, t, e in rows]
 
 
-def newest_start(connection: Connection, project_row: int) -> int | None:
-    """Return when the newest trace of a project started; one step of an index."""
-    statement = select(func.max(traces.c.start_ns)).where(traces.c.project_id == project_row)
-    found: int | None = connection.execute(statement).scalar()
-    return found
+def newest_starts(connection: Connection, project_rows: Sequence[int]) -> dict[int, int | None]:
+    """Return when the newest trace of each project started; one step of an index for each."""
+    newest = select(func.max(traces.c.start_ns)).where(traces.c.project_id == projects.c.id)
+    statement = select(projects.c.id, newest.scalar_subquery()).where(
+        projects.c.id.in_(project_rows)
+    )
+    return {int(row[0]): row[1] for row in connection.execute(statement)}
 
 
 def find_trace(connection: Connection, project_row: int, trace_id: bytes) -> StoredTrace | None:
