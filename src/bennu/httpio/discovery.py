@@ -4,6 +4,7 @@ Source: RFC 9728 (protected resource metadata), RFC 9116 (security.txt).
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -75,7 +76,9 @@ def discovery_routes(
             "application/json",
         ),
         _open("/robots.txt", robots, "Crawlers are asked to stay away"),
-        _open(SECURITY_TXT_PATH, security_txt, "Whom to tell of a vulnerability"),
+        replace(
+            _open(SECURITY_TXT_PATH, security_txt, "Whom to tell of a vulnerability"), errors=(404,)
+        ),
     )
 
 
