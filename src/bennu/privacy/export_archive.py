@@ -71,7 +71,9 @@ class ExportArchive:
         self._file.close()
 
     def give_up(self) -> None:
-        """Close what is half written."""
+        """Close what is half written, without an end: nobody reads it."""
+        # Otherwise the archive writes its end into a closed file when it is collected.
+        self._zip.fp = None
         self._file.close()
 
     def _end_entry(self) -> None:
