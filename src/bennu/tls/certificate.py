@@ -40,8 +40,9 @@ _KEY_BLOCK: Final = re.compile(
     rb"-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL
 )
 
-#: What the library raises for a certificate that it cannot read; only the first is a ValueError.
-_UNREADABLE: Final = (
+#: What the library raises for a certificate or key that it cannot read; only the first is a
+#: ValueError.
+UNREADABLE: Final = (
     ValueError,
     UnsupportedAlgorithm,
     x509.DuplicateExtension,
@@ -131,7 +132,7 @@ def read_certificate_der(der: bytes) -> CertificateFacts:
     """
     try:
         return _facts_of(x509.load_der_x509_certificate(der))
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise PemError(f"not a certificate ({error})") from None
 
 
@@ -141,7 +142,7 @@ def chain_gap(pem: bytes) -> str:
     for number, (issued, issuer) in enumerate(pairwise(chain), start=1):
         try:
             issued.verify_directly_issued_by(issuer)
-        except (*_UNREADABLE, TypeError, InvalidSignature):
+        except (*UNREADABLE, TypeError, InvalidSignature):
             return (
                 f"certificate {number + 1} ({issuer.subject.rfc4514_string()}) did not issue "
                 f"certificate {number} ({issued.subject.rfc4514_string()})"
@@ -182,7 +183,7 @@ def read_private_key(pem: bytes, password: str) -> KeyFacts:
 def _parse_all(pem: bytes) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(pem)
-    except _UNREADABLE:
+    except UNREADABLE:
         raise PemError("no certificate in PEM form, or one that cannot be read") from None
 
 
@@ -203,7 +204,7 @@ def _facts_of(certificate: x509.Certificate) -> CertificateFacts:
             subject_key=_name_key(certificate.subject),
             may_serve=_may_serve(certificate),
         )
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise PemError(f"a certificate that cannot be read ({error})") from None
 
 

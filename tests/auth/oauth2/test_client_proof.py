@@ -2,8 +2,10 @@
 
 import base64
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -79,6 +81,7 @@ def key_file(folder: Path, kind: str) -> Path:
         "ec": ("EC", "-pkeyopt", "ec_paramgen_curve:P-256"),
         "ed": ("ED25519",),
         "p384": ("EC", "-pkeyopt", "ec_paramgen_curve:P-384"),
+        "secp112": ("EC", "-pkeyopt", "ec_paramgen_curve:secp112r1"),
     }
     openssl(folder, "genpkey", "-algorithm", *options[kind], "-out", f"{kind}.pem")
     return folder / f"{kind}.pem"
@@ -123,7 +126,26 @@ async def test_another_kind_of_key_is_refused(tmp_path: Path) -> None:
     openssl(tmp_path, "pkey", "-in", public.name, "-pubout", "-out", "public.pem")
     other = tmp_path / "other.pem"
     other.write_text("no key")
-    for file in (key_file(tmp_path, "p384"), tmp_path / "public.pem", other):
+    unusable = [key_file(tmp_path, kind) for kind in ("p384", "secp112")]
+    for file in (*unusable, tmp_path / "public.pem", other):
         with pytest.raises(ClientProofError) as refusal:
             await proof(token_endpoint_auth_method="private_key_jwt", private_key_file=file)
         assert "PRIVATE_KEY_FILE" in refusal.value.detail
+
+
+async def test_a_key_is_read_and_used_beside_the_event_loop(tmp_path: Path) -> None:
+    """RSA takes milliseconds, and everybody else would wait for them."""
+    file = key_file(tmp_path, "rsa")
+    on_the_loop: list[str] = []
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            on_the_loop.append(frame.f_code.co_qualname)
+
+    sys.setprofile(note)
+    try:
+        await proof(token_endpoint_auth_method="private_key_jwt", private_key_file=file)
+    finally:
+        sys.setprofile(None)
+    assert "client_proof" in on_the_loop
+    assert "read_private_key" not in on_the_loop

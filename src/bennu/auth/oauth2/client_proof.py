@@ -21,6 +21,7 @@ from bennu.auth.oauth2.metadata import Metadata
 from bennu.auth.oauth2.settings import ProviderSettings
 from bennu.kernel.errors import UnavailableError
 from bennu.kernel.ids import Entropy
+from bennu.tls.certificate import UNREADABLE
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_SECONDS: Final = 60
@@ -68,7 +69,7 @@ async def client_proof(
         case "private_key_jwt":
             pem = await _read(settings.private_key_file, "PRIVATE_KEY_FILE")
             claims = _assertion_claims(settings, metadata, entropy, now_seconds)
-            assertion = _signed(pem, claims, metadata)
+            assertion = await asyncio.to_thread(_signed, pem, claims, metadata)
         case _:
             return ClientProof(own)
     more = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion}
@@ -107,7 +108,7 @@ def read_private_key(pem: str) -> RSAKey | ECKey | OKPKey:
     for kind in ("RSA", "EC", "OKP"):
         try:
             key: Key = import_key(pem, kind)
-        except (JoseError, ValueError, TypeError):
+        except (*UNREADABLE, JoseError, TypeError):
             continue
         is_usable = key.is_private and getattr(key, "curve_name", "") in {"", "P-256", "Ed25519"}
         if is_usable and isinstance(key, RSAKey | ECKey | OKPKey):
