@@ -154,6 +154,18 @@ async def test_a_provider_keeps_role_and_name_where_it_says_none(accounts: Accou
     assert again.user.row_id == made.user.row_id
 
 
+async def test_an_account_is_written_only_when_something_changed(accounts: Accounts) -> None:
+    pictured = replace(CAROL, picture="https://x.test/1.png")
+    made = await admitted(accounts, pictured)
+    accounts.clock.advance(60)
+    await admitted(accounts, pictured)
+    assert await accounts.read_user(made.user) == made.user
+    await admitted(accounts, replace(CAROL, picture="https://x.test/2.png"))
+    found = await accounts.read_user(made.user)
+    assert found is not None
+    assert found.picture == "https://x.test/2.png"
+
+
 async def test_an_address_of_somebody_else_is_left_to_them(accounts: Accounts) -> None:
     bob = await accounts.add_user("bob")
     made = await admitted(accounts, ALICE)

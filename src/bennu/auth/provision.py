@@ -215,7 +215,7 @@ def _follow(connection: Connection, link: Link, identity: Identity, now: int) ->
     kept_email = _plan_email(connection, user, identity, changes)
     if identity.method is AuthMethod.LDAP:
         _plan_name(connection, user, identity, changes)
-    _plan_link(link, identity, changes)
+    _plan_link(link, user, identity, changes)
     if identity.role_follows and identity.role not in {None, user.role}:
         changes.note("role", user.role, identity.role)
         set_role(connection, user.row_id, str(identity.role))
@@ -255,7 +255,7 @@ def _plan_name(connection: Connection, user: User, identity: Identity, changes: 
         changes.note("username_changed", old=False, new=True)
 
 
-def _plan_link(link: Link, identity: Identity, changes: _Changes) -> None:
+def _plan_link(link: Link, user: User, identity: Identity, changes: _Changes) -> None:
     known = {
         "provider": link.provider,
         "issuer": link.issuer,
@@ -267,7 +267,7 @@ def _plan_link(link: Link, identity: Identity, changes: _Changes) -> None:
     changes.values |= {name: value for name, value in new.items() if known.get(name) != value}
     if identity.subject is not None and link.subject != identity.subject:
         changes.note("external_id_changed", old=False, new=True)
-    if identity.picture is not None:
+    if identity.picture not in {None, user.picture}:
         changes.values["profile_picture_url"] = identity.picture
 
 
