@@ -14,7 +14,7 @@ from bennu.auth.ldap.faults import LdapFault
 from bennu.auth.ldap.settings import LdapServer, LdapSettings
 from bennu.auth.ldap.tls import make_tls_context, secure
 from bennu.auth.ldap.wire import dial, resolve
-from bennu.tls.certificate import PemError, read_certificates
+from bennu.tls.certificate import PemError, read_certificate_der
 
 _TIME: Final = "%Y-%m-%d %H:%M UTC"
 
@@ -23,7 +23,7 @@ def describe_certificate(secured: ssl.SSLSocket, now_utc: datetime) -> str:
     """Describe the certificate of the other side, and how this machine's clock stands to it."""
     der = secured.getpeercert(binary_form=True) or b""
     try:
-        facts = read_certificates(ssl.DER_cert_to_PEM_cert(der).encode())[0]
+        facts = read_certificate_der(der)
     except PemError as error:
         return f"its certificate cannot be read ({error})"
     text = (
