@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from bennu.access import Caller, Principal, PrincipalKind
 from bennu.audit.log import AuditLog
 from bennu.auth.authenticate import Authenticator, Presented
-from bennu.auth.sessions.flow import GRACE, Sessions, TokenPair
+from bennu.auth.sessions.flow import GRACE, Sessions, TokenPair, signed_in
 from bennu.auth.settings import AuthSettings
 from bennu.encryption.cipher import Cipher, Keyring
 from bennu.encryption.vault import Vault
@@ -21,6 +21,7 @@ from bennu.kernel.secret import Secret
 from bennu.storage.database import Database
 from bennu.storage.schema import audit_events, credentials
 from bennu.storage.settings import StorageSettings
+from bennu.users.model import User
 from bennu.users.store import insert_user
 from fakes.clock import FrozenClock
 
@@ -169,3 +170,14 @@ async def test_two_tabs_in_two_processes_get_one_successor(
         lambda c: sorted(row[0] for row in c.execute(select(credentials.c.kind)))
     )
     assert kinds == ["at", "rt", "rt"]
+
+
+def test_records_of_a_sign_in_name_who_came_in_and_keep_where_from() -> None:
+    user = User(7, "a@example.com", "a", "MEMBER", "LOCAL", None, False, True, False, 1, 1)
+    caller = Caller(Principal(PrincipalKind.ANONYMOUS), "192.0.2.1", "curl", "request 1")
+    found = signed_in(user, 3, caller)
+    who = found.principal
+    assert (who.kind, who.user_id, who.session_id) == (PrincipalKind.USER, 7, 3)
+    assert (who.public_id, who.credential_id) == ("VXNlcjo3", "U2Vzc2lvbjoz")
+    assert (who.name, who.role, who.permissions) == ("a", "MEMBER", frozenset())
+    assert (found.address, found.user_agent, found.request_id) == ("192.0.2.1", "curl", "request 1")

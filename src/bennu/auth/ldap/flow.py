@@ -8,19 +8,19 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from bennu.access import Caller, Principal, PrincipalKind
+from bennu.access import Caller
 from bennu.audit.events import AuditEvent, EventName, Outcome, Target
 from bennu.audit.log import AuditLog
 from bennu.auth.ldap.configured import ConfiguredDirectory
 from bennu.auth.ldap.faults import LdapFault
 from bennu.auth.provision import Admitted, Identity, Refused
-from bennu.auth.sessions.flow import SESSION, Sessions, TokenPair
+from bennu.auth.sessions.flow import SESSION, Sessions, TokenPair, signed_in
 from bennu.auth.sign_in_guard import SignInGuard, UncheckedPasswordError
 from bennu.kernel.errors import UnauthenticatedError
 from bennu.kernel.ids import global_id
 from bennu.kernel.secret import Secret
 from bennu.storage.database import Database
-from bennu.users.model import USER, User
+from bennu.users.model import USER
 
 logger: Final = logging.getLogger("bennu.auth.ldap")
 
@@ -113,25 +113,12 @@ class LdapSignIn:
     ) -> None:
         if found.kept_email:
             logger.warning("ldap.email.in_use", extra={"user": global_id(USER, found.user.row_id)})
-        signed_in = _signed_in(found.user, session_id, caller)
+        actor = signed_in(found.user, session_id, caller)
         for event in found.events:
-            self._audit.record(connection, event, signed_in)
+            self._audit.record(connection, event, actor)
         target = Target("session", global_id(SESSION, session_id))
         event = AuditEvent(EventName.SIGN_IN_SUCCEEDED, target=target, after=_FIELDS)
-        self._audit.record(connection, event, signed_in)
-
-
-def _signed_in(user: User, session_id: int, caller: Caller) -> Caller:
-    actor = Principal(
-        PrincipalKind.USER,
-        global_id(USER, user.row_id),
-        user.username,
-        user.role,
-        user_id=user.row_id,
-        credential_id=global_id(SESSION, session_id),
-        session_id=session_id,
-    )
-    return Caller(actor, caller.address, caller.user_agent, caller.request_id)
+        self._audit.record(connection, event, actor)
 
 
 def _may_be_name(text: str) -> bool:

@@ -10,11 +10,11 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from bennu.access import Caller, Principal, PrincipalKind
+from bennu.access import Caller
 from bennu.audit.events import AuditEvent, EventName, Outcome, Target
 from bennu.audit.log import AuditLog
 from bennu.auth.local.passwords import Passwords
-from bennu.auth.sessions.flow import SESSION, Sessions, TokenPair
+from bennu.auth.sessions.flow import SESSION, Sessions, TokenPair, signed_in
 from bennu.auth.sign_in_guard import SignInGuard
 from bennu.encryption.cipher import Cipher
 from bennu.kernel.errors import UnauthenticatedError
@@ -114,19 +114,10 @@ class LocalSignIn:
                 sealed = self._cipher.seal(renewed)
                 update_user(connection, user.row_id, {"password_hash": sealed})
             self._guard.forgive(connection, address, caller, user.row_id)
-            actor = Principal(
-                PrincipalKind.USER,
-                global_id(USER, user.row_id),
-                user.username,
-                user.role,
-                user_id=user.row_id,
-                credential_id=global_id(SESSION, session_id),
-                session_id=session_id,
-            )
-            signed_in = Caller(actor, caller.address, caller.user_agent, caller.request_id)
+            actor = signed_in(user, session_id, caller)
             target = Target("session", global_id(SESSION, session_id))
             event = AuditEvent(EventName.SIGN_IN_SUCCEEDED, target=target, after=_FIELDS)
-            self._audit.record(connection, event, signed_in)
+            self._audit.record(connection, event, actor)
             return pair
 
         return await self._database.write(work)

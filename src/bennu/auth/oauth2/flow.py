@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from bennu.access import Caller, Principal, PrincipalKind
+from bennu.access import Caller
 from bennu.audit.events import AuditEvent, EventName, Outcome, Target
 from bennu.audit.log import AuditLog
 from bennu.auth.oauth2.claims import (
@@ -35,7 +35,7 @@ from bennu.auth.oauth2.provider import IdentityProviders, TokenEndpointError, To
 from bennu.auth.oauth2.settings import ProviderSettings
 from bennu.auth.provision import Identity, RefusalReason, Refused, admit_identity
 from bennu.auth.return_address import safe_return_path
-from bennu.auth.sessions.flow import SESSION, ProviderSession, Sessions, TokenPair
+from bennu.auth.sessions.flow import SESSION, ProviderSession, Sessions, TokenPair, signed_in
 from bennu.kernel.clock import to_microseconds
 from bennu.kernel.errors import AppError, UnauthenticatedError
 from bennu.kernel.ids import global_id
@@ -43,7 +43,6 @@ from bennu.kernel.secret import Secret
 from bennu.network.destinations import DestinationRefusedError
 from bennu.network.egress import EgressError
 from bennu.storage.database import Database
-from bennu.users.model import USER, User
 
 logger: Final = logging.getLogger("bennu.auth.oauth2")
 
@@ -261,14 +260,14 @@ class ProviderSignIn:
             session_id, pair = self._sessions.open_session(
                 connection, user.row_id, METHOD, caller, at_provider
             )
-            signed_in = _signed_in(user, session_id, caller)
+            actor = signed_in(user, session_id, caller)
             success = AuditEvent(
                 EventName.SIGN_IN_SUCCEEDED,
                 target=Target("session", global_id(SESSION, session_id)),
                 after={"method": METHOD, "provider": settings.name, "role": user.role},
             )
             for event in (*admitted.events, success):
-                self._audit.record(connection, event, signed_in)
+                self._audit.record(connection, event, actor)
             return pair
 
         result = await self._database.write(work)
@@ -324,16 +323,3 @@ def _refusal_of(error: Exception) -> SignInRefusedError:
     if isinstance(error, EgressError) or not isinstance(error, AppError):
         return SignInRefusedError("provider_unavailable", getattr(error, "detail", ""))
     return SignInRefusedError(error.code, error.detail)
-
-
-def _signed_in(user: User, session_id: int, caller: Caller) -> Caller:
-    actor = Principal(
-        PrincipalKind.USER,
-        global_id(USER, user.row_id),
-        user.username,
-        user.role,
-        user_id=user.row_id,
-        credential_id=global_id(SESSION, session_id),
-        session_id=session_id,
-    )
-    return Caller(actor, caller.address, caller.user_agent, caller.request_id)

@@ -6,14 +6,14 @@ that wake up together); later it is a copy in the wrong hands and ends the whole
 Spec: line 257. Source: RFC 9700 section 4.14.2 (refresh token rotation). Decision 6.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection
 
-from bennu.access import Caller
+from bennu.access import Caller, Principal, PrincipalKind
 from bennu.audit.events import AuditEvent, EventName, Outcome, Target
 from bennu.audit.log import AuditLog
 from bennu.auth.credential import (
@@ -44,6 +44,7 @@ from bennu.kernel.ids import Entropy, equal_in_constant_time, global_id
 from bennu.kernel.secret import Secret
 from bennu.storage.database import Database
 from bennu.storage.epoch import hold_security_epoch, move_security_epoch
+from bennu.users.model import USER, User
 from bennu.users.store import update_user
 
 GRACE: Final = timedelta(seconds=20)
@@ -72,6 +73,23 @@ class ProviderSession:
     provider: str
     session_id: str | None
     id_token: Secret
+
+
+def signed_in(user: User, session_id: int, caller: Caller) -> Caller:
+    """Return who asked to sign in as who they are now, for the records of their sign-in.
+
+    Why safe: without permissions, so that it is good for records only.
+    """
+    actor = Principal(
+        PrincipalKind.USER,
+        global_id(USER, user.row_id),
+        user.username,
+        user.role,
+        user_id=user.row_id,
+        credential_id=global_id(SESSION, session_id),
+        session_id=session_id,
+    )
+    return replace(caller, principal=actor)
 
 
 class Sessions:
