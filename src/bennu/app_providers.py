@@ -14,14 +14,16 @@ from bennu.auth.oauth2.logout import ProviderSignOut
 from bennu.auth.oauth2.provider import IdentityProviders
 from bennu.auth.oauth2.routes import next_after_sign_out, oauth2_routes
 from bennu.auth.oauth2.settings import ProviderSettings
+from bennu.auth.oauth2.trial import ProviderTrial
 from bennu.auth.sessions.flow import Sessions
 from bennu.auth.sessions.routes import NextAddress
 from bennu.auth.ways_in import signed_out_path
 from bennu.encryption.cipher import Cipher
 from bennu.httpio.route import Route
+from bennu.kernel.clock import Clock
 from bennu.kernel.ids import SystemEntropy
 from bennu.network.egress import Egress
-from bennu.settings import Settings, destinations_of
+from bennu.settings import Settings, destinations_of, public_url_of
 from bennu.storage.database import Database
 from bennu.stored_settings.flow import StoredSettings
 
@@ -30,6 +32,19 @@ def egress_of(settings: Settings) -> Egress:
     """Return the way out that the settings allow."""
     network = settings.network
     return Egress(destinations_of(settings), proxy=network.https_proxy, no_proxy=network.no_proxy)
+
+
+def trial_of(settings: Settings, provider: ProviderSettings, clock: Clock) -> ProviderTrial:
+    """Return what tries a provider as sign-ins use it."""
+    egress = egress_of(settings)
+    return ProviderTrial(
+        provider,
+        IdentityProviders(egress, clock, SystemEntropy()),
+        egress,
+        clock,
+        f"{public_url_of(settings)}/oauth2/{provider.name}/tokens",
+        has_root_url=settings.network.root_url is not None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,17 @@ Spec: lines 24-133, 226-250, 279-285.
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from bennu.app_providers import egress_of
+from bennu.app_providers import trial_of
 from bennu.auth.ldap.configured import require_ldap_library
 from bennu.auth.ldap.settings import LdapSettings
 from bennu.auth.oauth2.configured import ConfiguredProviders
-from bennu.auth.oauth2.provider import IdentityProviders
-from bennu.auth.oauth2.trial import ProviderTrial, Step
+from bennu.auth.oauth2.trial import Step
 from bennu.doctor.files import check_files
 from bennu.doctor.practices import check_practices
 from bennu.kernel.clock import Clock, SystemClock
 from bennu.kernel.errors import NotFoundError
-from bennu.kernel.ids import SystemEntropy
 from bennu.kernel.secret import Secret
-from bennu.settings import Settings, public_url_of
+from bennu.settings import Settings
 from bennu.stored_settings.flow import StoredSettings
 from bennu.web.pages_security import Examination
 from bennu.web.pages_sign_in_settings import SignInFlows
@@ -33,16 +31,7 @@ def wire_trials(
         found = await configured.find(name)
         if found is None:
             raise NotFoundError("There is no usable identity provider of that name")
-        egress = egress_of(settings)
-        trial = ProviderTrial(
-            found,
-            IdentityProviders(egress, clock, SystemEntropy()),
-            egress,
-            clock,
-            f"{public_url_of(settings)}/oauth2/{found.name}/tokens",
-            has_root_url=settings.network.root_url is not None,
-        )
-        return await trial.run(None)
+        return await trial_of(settings, found, clock).run(None)
 
     async def try_directory(login_name: str, password: Secret | None) -> Sequence[object]:
         ldap = settings.ldap

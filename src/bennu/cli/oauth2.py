@@ -11,14 +11,13 @@ from typing import Final
 
 import click
 
-from bennu.app_providers import egress_of
+from bennu.app_providers import trial_of
 from bennu.app_translations import settings_of_the_environment
 from bennu.audit.log import AuditLog
 from bennu.auth.oauth2.configured import ConfiguredProviders
-from bennu.auth.oauth2.provider import IdentityProviders
 from bennu.auth.oauth2.settings import ProviderSettings
 from bennu.auth.oauth2.stored import check_stored_provider
-from bennu.auth.oauth2.trial import ProviderTrial, Step
+from bennu.auth.oauth2.trial import Step
 from bennu.cli.context import env_file_option, json_option, load_settings, print_json
 from bennu.cli.database import NoDatabaseError, opened_database
 from bennu.cli.vault import open_vault
@@ -26,7 +25,7 @@ from bennu.encryption.key_source import KeyFileError
 from bennu.kernel.clock import SystemClock
 from bennu.kernel.errors import AppError
 from bennu.kernel.ids import SystemEntropy
-from bennu.settings import Settings, public_url_of
+from bennu.settings import Settings
 from bennu.stored_settings.flow import StoredSettings
 
 _FOUND_FAULTS: Final = 1
@@ -61,7 +60,7 @@ def test_command(
     if claims_file is not None:
         with claims_file.open("rb") as file:
             sample = file.read(_LARGEST_SAMPLE_BYTES)
-    steps = asyncio.run(_trial_of(settings, found).run(sample))
+    steps = asyncio.run(trial_of(settings, found, SystemClock()).run(sample))
     is_ok = all(step.ok for step in steps)
     if as_json:
         print_json({"ok": is_ok, "steps": [asdict(step) for step in steps]})
@@ -75,25 +74,13 @@ def test_command(
 async def provider_trial(settings: Settings, name: str) -> tuple[Step, ...]:
     """Try a provider of the environment or of the database; no step when there is none."""
     found, _ = await _find(settings, name)
-    return () if found is None else await _trial_of(settings, found).run(None)
+    return () if found is None else await trial_of(settings, found, SystemClock()).run(None)
 
 
 def _line(step: Step) -> str:
     verdict = "ok  " if step.ok else "FAIL"
     look_at = f"\n       look at {', '.join(step.variables)}" if step.variables else ""
     return f"{verdict} {step.step}: {step.detail}{look_at}"
-
-
-def _trial_of(settings: Settings, provider: ProviderSettings) -> ProviderTrial:
-    clock, egress = SystemClock(), egress_of(settings)
-    return ProviderTrial(
-        provider,
-        IdentityProviders(egress, clock, SystemEntropy()),
-        egress,
-        clock,
-        f"{public_url_of(settings)}/oauth2/{provider.name}/tokens",
-        has_root_url=settings.network.root_url is not None,
-    )
 
 
 async def _find(settings: Settings, name: str) -> tuple[ProviderSettings | None, tuple[str, ...]]:
