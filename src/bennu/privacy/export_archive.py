@@ -3,6 +3,7 @@
 Spec: line 266.
 """
 
+import contextlib
 import hashlib
 import os
 import zipfile
@@ -71,10 +72,15 @@ class ExportArchive:
         self._file.close()
 
     def give_up(self) -> None:
-        """Close what is half written, without an end: nobody reads it."""
-        # Otherwise the archive writes its end into a closed file when it is collected.
-        self._zip.fp = None
-        self._file.close()
+        """Close what is half written, as far as that can be done.
+
+        Why safe: nobody gets this file, so what cannot be written to it any more is not missed.
+        """
+        entry, self._entry = self._entry, None
+        for part in (entry, self._zip, self._file):
+            if part is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    part.close()
 
     def _end_entry(self) -> None:
         if self._entry is not None:
