@@ -21,6 +21,7 @@ import zstandard
 
 from bennu.privacy.export_records import RECORD_TYPES, schema_of
 from bennu.storage.settings import StorageSettings
+from peers.json_schema import validator_of
 from peers.postgres import PostgresServer
 from started import FIRST_PASSWORD, StartedServer
 
@@ -559,11 +560,14 @@ def export(client: httpx.Client, subject: dict[str, Any] | None = None) -> dict[
         kind = file["name"].removesuffix(".ndjson")
         lines = content.splitlines()
         assert len(lines) == file["records"] == done["counts"][kind]
-        for line in lines:
+        published = json.loads(archive.read(f"schemas/{kind}.json"))
+        assert published == schema_of(kind)
+        validator = validator_of(published)
+        found[kind] = [json.loads(line) for line in lines]
+        for line, record in zip(lines, found[kind], strict=True):
+            validator.validate(record)
             # Stricter than the schema: made from the same type, no unknown field.
             msgspec.json.decode(line, type=RECORD_TYPES[kind])
-        assert json.loads(archive.read(f"schemas/{kind}.json")) == schema_of(kind)
-        found[kind] = [json.loads(line) for line in lines]
     return found
 
 
