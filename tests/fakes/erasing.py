@@ -25,13 +25,19 @@ OPERATOR = Caller(
 class Erasing:
     """Erasures with their ledger in a folder."""
 
-    def __init__(self, database: Database, clock: FrozenClock, folder: Path) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: FrozenClock,
+        folder: Path,
+        files: ExportFiles | None = None,
+    ) -> None:
         self.accounts = Accounts(database, clock)
         self.ledger = ErasureLedger(folder / "ledger")
         vault, audit = self.accounts.vault, self.accounts.audit
         lease = Lease("privacy", "this process", clock)
         self.jobs = PrivacyJobs(database, vault, audit, SystemEntropy(), lease)
-        files = ExportFiles(database, folder / FOLDER_NAME)
+        files = files or ExportFiles(database, folder / FOLDER_NAME)
         self.erasures = Erasures(database, vault, audit, self.ledger, lease, files)
         self.replay = ErasureReplay(database, vault, audit, self.ledger, self.erasures)
         self.jobs.runners = {JobKind.ERASURE: self._run}
@@ -46,9 +52,11 @@ class Erasing:
         return await self.jobs.job(OPERATOR, JobKind.ERASURE, job.public_id)
 
 
-async def erasing(database: Database, clock: FrozenClock, folder: Path) -> Erasing:
+async def erasing(
+    database: Database, clock: FrozenClock, folder: Path, files: ExportFiles | None = None
+) -> Erasing:
     """Return started erasures."""
-    made = Erasing(database, clock, folder)
+    made = Erasing(database, clock, folder, files)
     await made.accounts.audit.start()
     await made.jobs.start()
     return made

@@ -12,7 +12,7 @@ from bennu.kernel.clock import to_microseconds
 from bennu.kernel.errors import ConflictError, NotFoundError, UnavailableError
 from bennu.kernel.ids import SystemEntropy, global_id
 from bennu.privacy.jobs import PrivacyJobs
-from bennu.privacy.jobs_store import Job, JobKind, JobStatus, end_job
+from bennu.privacy.jobs_store import PROMISED, Job, JobKind, JobStatus, change_job, end_job
 from bennu.privacy.lease import Lease
 from bennu.privacy.subject import Subject
 from bennu.storage.database import Database
@@ -163,6 +163,63 @@ async def test_a_job_that_breaks_ends_and_the_next_ones_run(
     assert [record.message for record in caplog.records] == ["privacy.job_broke"] * 2
     await jobs.run_waiting()
     assert len(runs.names) == 3
+
+
+async def promised(jobs: PrivacyJobs, database: Database, name: str) -> Job:
+    """Ask for an erasure that is remembered outside the database already."""
+    job = await jobs.request_erasure(Caller(ADMINISTERING), named(name))
+    await database.write(lambda c: change_job(c, job.row_id, position={PROMISED: True}))
+    return job
+
+
+@pytest.mark.parametrize("error", [ConflictError("The last admin"), OSError(5, "broken")])
+async def test_what_is_promised_is_tried_again_later_and_later(
+    jobs: PrivacyJobs, runs: Runs, database: Database, clock: FrozenClock, error: Exception
+) -> None:
+    job = await promised(jobs, database, "ada")
+    runs.errors = {"ada": error}
+    await jobs.run_waiting()
+    waited = []
+    for _ in range(12):
+        pause_seconds, runs.names = 0, []
+        while not runs.names:
+            clock.advance(5)
+            pause_seconds += 5
+            await jobs.run_waiting()
+        waited.append(pause_seconds)
+    assert waited == [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600, 3600]
+    found = await jobs.job(Caller(ADMINISTERING), JobKind.ERASURE, job.public_id)
+    assert (found.status, found.subject) == (JobStatus.RUNNING, named("ada"))
+    assert found.problem.startswith(
+        ("The last admin; it is tried again", "Internal error; it is tried again")
+    )
+
+
+async def test_others_run_while_what_is_promised_waits(
+    jobs: PrivacyJobs, runs: Runs, database: Database
+) -> None:
+    await promised(jobs, database, "ada")
+    runs.errors = {"ada": OSError(5, "broken")}
+    await jobs.request_erasure(Caller(ADMINISTERING), named("bob"))
+    await jobs.run_waiting()
+    await jobs.request_export(Caller(ADMINISTERING), SOMEBODY)
+    await jobs.run_waiting()
+    assert runs.names == ["ada", "bob", "somebody"]
+
+
+async def test_who_waits_for_what_is_promised_is_told_that_it_comes_later(
+    jobs: PrivacyJobs, runs: Runs, database: Database, clock: FrozenClock
+) -> None:
+    job = await promised(jobs, database, "ada")
+    runs.errors = {"ada": OSError(5, "broken")}
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match="tried again"):
+            await jobs.finish(job)
+    runs.errors = {}
+    clock.advance(10)
+    found = await jobs.finish(job)
+    assert (found.status, found.problem) == (JobStatus.DONE, "")
+    assert runs.names == ["ada", "ada"]
 
 
 async def test_what_cannot_be_done_now_is_taken_up_later(jobs: PrivacyJobs, runs: Runs) -> None:

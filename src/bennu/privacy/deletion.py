@@ -39,7 +39,7 @@ from bennu.privacy.erased_store import (
 )
 from bennu.privacy.export_files import ExportFiles
 from bennu.privacy.jobs import caller_of_job, target_of
-from bennu.privacy.jobs_store import Job, JobStatus, end_job
+from bennu.privacy.jobs_store import PROMISED, Job, JobStatus, end_job
 from bennu.privacy.lease import Lease
 from bennu.privacy.ledger import ErasureLedger, LedgerEntry, authenticated, subject_digest
 from bennu.privacy.receipt import sign_receipt
@@ -92,6 +92,8 @@ class Erasures:
         # Before it is remembered: what the ledger names, a restored backup loses.
         row = job.subject.user_row
         await self._database.read(lambda c: refuse_without_admin(c, row))
+        # Before the ledger has it: from then on it must not end as failed.
+        await steps.do(lambda _: {}, progress=0.0, position={PROMISED: True})
         await asyncio.to_thread(self._ledger.remember, entry_of(job, key))
         if job.subject.user_id:
             await self._erase_user(steps, job.subject)

@@ -64,6 +64,9 @@ _MOST_EXPORTS: Final = 10
 _WAIT_SECONDS: Final = 0.05
 #: What people read of a job that met a fault of the server or its disk; the log says more.
 _BROKE: Final = "Internal error"
+_AGAIN: Final = "; it is tried again by itself until it is done"
+_FIRST_PAUSE_SECONDS: Final = 10.0
+_LONGEST_PAUSE_SECONDS: Final = 3_600.0
 
 Runner = Callable[[Job], Awaitable[None]]
 #: Refuses an erasure that must not be, within the transaction that takes it down.
@@ -80,6 +83,8 @@ class PrivacyJobs:
         self._clock, self._entropy, self._lease = database.clock, entropy, lease
         self._key = b""
         self._running = asyncio.Lock()
+        #: By row of a job that is tried again: the pause before it, and when that ends.
+        self._pauses: dict[int, tuple[float, float]] = {}
         self.runners: Mapping[JobKind, Runner] = {}
         self.check_erasure: Check | None = None
 
@@ -225,18 +230,22 @@ class PrivacyJobs:
             UnavailableError: not now; what is half done is taken up by the next call.
         """
         async with self._running:
-            waits = await self._database.read(has_unfinished_jobs, tiny=True)
+            paused = self._paused()
+            waits = await self._database.read(lambda c: has_unfinished_jobs(c, paused), tiny=True)
             if not waits or not await self._database.write(self._lease.take):
                 return
             try:
-                await self._run_all()
+                await self._run_all(paused)
             except LeaseLostError:
                 logger.info("privacy.taken_over")
             finally:
                 await self._database.write(self._lease.give_back)
 
-    async def _run_all(self) -> None:
-        tried: set[int] = set()
+    def _paused(self) -> set[int]:
+        now = self._clock.monotonic_seconds()
+        return {row for row, (_, until) in self._pauses.items() if now < until}
+
+    async def _run_all(self, tried: set[int]) -> None:
         # Looked for anew after each: an erasure that comes meanwhile goes before other exports.
         while job := await self._database.read(lambda c: next_job(c, self._vault.cipher, tried)):
             tried.add(job.row_id)
@@ -246,10 +255,13 @@ class PrivacyJobs:
         """Run one job to its end; one that cannot be done must not keep the others waiting."""
         started = job.started_at or to_microseconds(self._clock.now_utc())
         await self._database.write(
-            lambda c: change_job(c, job.row_id, status=JobStatus.RUNNING, started_at=started)
+            lambda c: change_job(
+                c, job.row_id, status=JobStatus.RUNNING, started_at=started, problem=""
+            )
         )
         try:
             await self.runners[job.kind](replace(job, started_at=started))
+            self._pauses.pop(job.row_id, None)
         except UnavailableError:
             raise
         except AppError as error:
@@ -261,20 +273,33 @@ class PrivacyJobs:
             await self._fail(job, _BROKE)
 
     async def _fail(self, job: Job, problem: str) -> None:
+        """End a job; one that is promised is tried again instead, after a longer pause each time.
+
+        The next start would carry out what the ledger holds, so to call it failed would be untrue.
+        """
         now = to_microseconds(self._clock.now_utc())
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> bool:
             self._lease.prove(connection)
+            current = find_job(connection, self._vault.cipher, job.row_id)
+            if current is not None and current.is_promised:
+                change_job(connection, job.row_id, problem=f"{problem}{_AGAIN}")
+                return True
             end_job(connection, job.row_id, now, status=JobStatus.FAILED, problem=problem)
+            return False
 
-        await self._database.write(work)
+        if await self._database.write(work):
+            before, _ = self._pauses.get(job.row_id, (_FIRST_PAUSE_SECONDS / 2, 0.0))
+            pause = min(2 * before, _LONGEST_PAUSE_SECONDS)
+            self._pauses[job.row_id] = (pause, self._clock.monotonic_seconds() + pause)
 
     async def finish(self, job: Job) -> Job:
         """Wait until a job is over.
 
         Raises:
             ConflictError: it failed.
-            UnavailableError: the database cannot serve now; the job goes on later.
+            UnavailableError: the database cannot serve now, or the job met a fault and is tried
+                again; it goes on later.
         """
         while True:
             await self.run_waiting()
@@ -287,6 +312,8 @@ class PrivacyJobs:
                 raise ConflictError(found.problem)
             if found.is_over:
                 return found
+            if found.problem:
+                raise UnavailableError(found.problem)
             await asyncio.sleep(_WAIT_SECONDS)
 
 

@@ -19,6 +19,8 @@ from bennu.storage.schema import privacy_jobs
 T = TypeVar("T")
 
 JOB: Final = "PrivacyJob"
+#: Stands in the position of an erasure from just before the ledger remembers it.
+PROMISED: Final = "promised"
 
 
 class JobKind(StrEnum):
@@ -71,7 +73,7 @@ class Job:
         progress: 0 to 1.
         counts: what was found, erased or exported, by name.
         position: where to go on after a kill.
-        problem: why it failed, for people.
+        problem: why it failed or waits to be tried again, for people.
         receipt: of a finished erasure.
         file_name: of a finished export.
         created_at: microseconds since 1970 UTC, as the times below.
@@ -112,6 +114,11 @@ class Job:
     def is_over(self) -> bool:
         """Whether nothing more happens."""
         return self.status in {JobStatus.DONE, JobStatus.FAILED}
+
+    @property
+    def is_promised(self) -> bool:
+        """Whether it is an erasure that the ledger holds, which happens whatever comes."""
+        return bool(self.position.get(PROMISED))
 
 
 def insert_job(connection: Connection, cipher: Cipher, job: Job) -> int:
@@ -218,9 +225,10 @@ def next_job(connection: Connection, cipher: Cipher, tried: Collection[int]) -> 
     return None if row is None else _job(cipher, row)
 
 
-def has_unfinished_jobs(connection: Connection) -> bool:
-    """Whether there is a job with something to do."""
-    statement = select(privacy_jobs.c.id).where(_IS_UNFINISHED).limit(1)
+def has_unfinished_jobs(connection: Connection, tried: Collection[int]) -> bool:
+    """Whether there is a job with something to do, beside those that were tried."""
+    is_other = privacy_jobs.c.id.not_in(sorted(tried))
+    statement = select(privacy_jobs.c.id).where(_IS_UNFINISHED, is_other).limit(1)
     return connection.execute(statement).first() is not None
 
 
