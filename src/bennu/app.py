@@ -151,7 +151,6 @@ class Application:
             self._audit,
             self._vault,
             self._sessions,
-            self._buffer,
             self._entropy,
             self._form_tokens,
             accounts,

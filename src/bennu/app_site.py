@@ -23,7 +23,6 @@ from bennu.privacy.policies import RetentionPolicies
 from bennu.settings import Settings
 from bennu.storage.database import Database
 from bennu.stored_settings.flow import StoredSettings
-from bennu.traces.ingest.buffer import IngestBuffer
 from bennu.users.flow import Users
 from bennu.users.model import USER
 from bennu.web.assets import Assets
@@ -45,7 +44,6 @@ class SiteBasis:
     audit: AuditLog
     vault: Vault
     sessions: Sessions
-    buffer: IngestBuffer
     entropy: Entropy
     form_tokens: FormTokens
     accounts: AccountParts
@@ -66,9 +64,7 @@ class Site:
 def wire_site(of: SiteBasis) -> Site:
     """Build the pages."""
     auth, accounts, cookies = of.settings.auth, of.accounts, of.accounts.cookies
-    traces = wired_trace_flows(
-        of.database, of.audit, of.buffer, of.entropy, _author_names(accounts.users)
-    )
+    traces = wired_trace_flows(of.database, of.audit, of.entropy, _author_names(accounts.users))
     has_local = auth.enabled and accounts.has_local
     flows = SiteFlows(
         ways_in=WaysIn(

@@ -1,5 +1,6 @@
 """Reading a request within bounds; what is wrong is named."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
@@ -18,6 +19,8 @@ from starlette.routing import Route
 from bennu.access import SERVER, Caller
 from bennu.httpio.request import (
     CALLER,
+    TOO_SLOW,
+    body_in_time,
     body_within,
     caller_of,
     decode_json,
@@ -27,7 +30,7 @@ from bennu.httpio.request import (
 )
 from bennu.httpio.respond import error_answer, json_answer
 from bennu.httpio.route import Query
-from bennu.kernel.errors import AppError, MalformedError, SchemaError
+from bennu.kernel.errors import AppError, MalformedError, SchemaError, UnavailableError
 
 pytestmark = pytest.mark.anyio
 Read = Callable[[Request], Awaitable[object]]
@@ -76,6 +79,41 @@ async def test_a_body_is_read_up_to_its_bound_whatever_the_client_announces() ->
         refused = await answer_to(read, content=content)
         assert refused.status_code == 413
         assert "10 bytes" in refused.text
+
+
+async def test_received_bytes_are_counted_before_they_are_kept_and_may_be_refused() -> None:
+    counted: list[int] = []
+
+    def grow(byte_count: int) -> None:
+        counted.append(byte_count)
+        if sum(counted) > 6:
+            raise UnavailableError("full")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for piece in (b"abc", b"def", b"g", b"h"):
+            yield piece
+
+    async def read(request: Request) -> int:
+        return len(await body_within(request, 100, grow))
+
+    assert (await answer_to(read, content=b"abc")).json() == 3
+    counted.clear()
+    answer = await answer_to(read, content=pieces())
+    assert (answer.status_code, answer.text) == (503, "full")
+    assert counted == [3, 3, 1]
+
+
+async def test_a_body_that_takes_too_long_is_given_up() -> None:
+    async def dawdling() -> AsyncIterator[bytes]:
+        yield b"a"
+        await asyncio.sleep(20)
+
+    async def read(request: Request) -> int:
+        async with body_in_time(0.05):
+            return len(await body_within(request, 100))
+
+    answer = await answer_to(read, content=dawdling())
+    assert (answer.status_code, answer.text) == (503, TOO_SLOW)
 
 
 async def test_an_announced_length_is_refused_before_anything_is_read() -> None:

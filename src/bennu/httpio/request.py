@@ -1,7 +1,9 @@
 """Reading a request: the caller, a JSON body within bounds, query and path parameters."""
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
@@ -16,9 +18,12 @@ from bennu.kernel.errors import (
     MalformedError,
     SchemaError,
     TooLargeError,
+    UnavailableError,
 )
 
 T = TypeVar("T")
+#: Counts further bytes that a request takes up; raises when there is no room for them.
+Grow = Callable[[int], None]
 
 #: Keys under which the middlewares leave their results in the ASGI scope.
 CALLER: Final = "bennu.caller"
@@ -29,6 +34,9 @@ ADDRESS: Final = "bennu.address"
 REQUEST_ID: Final = "bennu.request_id"
 
 JSON_BODY_LIMIT_BYTES: Final = 1_048_576
+#: A body takes room in a queue while it comes, so its sender must not dawdle.
+BODY_SECONDS: Final = 30.0
+TOO_SLOW: Final = "The body took too long to arrive"
 #: Decoding runs on the event loop, and this many objects take a quarter of a second.
 MOST_JSON_OBJECTS: Final = 500_000
 #: The escape of NUL, but not an escaped backslash before the letters; PostgreSQL stores no NUL.
@@ -41,8 +49,27 @@ def caller_of(request: Request) -> Caller:
     return caller
 
 
-async def body_within(request: Request, limit_bytes: int) -> bytes:
+@asynccontextmanager
+async def body_in_time(limit_seconds: float = BODY_SECONDS) -> AsyncIterator[None]:
+    """Bound how long what is read within may take.
+
+    Raises:
+        UnavailableError: it took longer.
+    """
+    try:
+        async with asyncio.timeout(limit_seconds):
+            yield
+    except TimeoutError:
+        raise UnavailableError(TOO_SLOW) from None
+
+
+async def body_within(request: Request, limit_bytes: int, grow: Grow | None = None) -> bytes:
     """Read the whole body, chunked ones too, but never more than ``limit_bytes``.
+
+    Args:
+        request: its body was not read yet.
+        limit_bytes: of the body.
+        grow: is told of received bytes before they are kept, and may refuse them.
 
     Raises:
         TooLargeError: as soon as the announced or the received length exceeds the limit.
@@ -56,6 +83,8 @@ async def body_within(request: Request, limit_bytes: int) -> bytes:
         received += len(chunk)
         if received > limit_bytes:
             raise TooLargeError(f"The body is larger than {limit_bytes} bytes")
+        if grow is not None:
+            grow(len(chunk))
         chunks.append(chunk)
     return b"".join(chunks)
 
@@ -67,6 +96,7 @@ async def json_of(
     *,
     may_hold_nul: bool = False,
     if_empty: T | None = None,
+    grow: Grow | None = None,
 ) -> T:
     """Decode the body as JSON of the given msgspec type.
 
@@ -76,13 +106,14 @@ async def json_of(
         limit_bytes: of the body.
         may_hold_nul: the flow itself takes care of the character NUL in texts.
         if_empty: what a request without a body means; None where there must be one.
+        grow: is told of received bytes before they are kept, and may refuse them.
 
     Raises:
         MalformedError: it is not JSON at all.
         SchemaError: a field is missing or wrong; names the field.
         TooLargeError: it exceeds the limit, or holds more objects than can be decoded at once.
     """
-    body = await body_within(request, limit_bytes)
+    body = await body_within(request, limit_bytes, grow)
     if not body and if_empty is not None:
         return if_empty
     if not may_hold_nul and _NUL_ESCAPE.search(body):

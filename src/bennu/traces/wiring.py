@@ -42,7 +42,7 @@ def wired_trace_routes(
     return (
         *export_routes(buffer, settings),
         *project_routes(Projects(database, clock, audit)),
-        *span_routes(Spans(database, audit, buffer.take_new_spans), settings),
+        *span_routes(Spans(database, audit), buffer.reserve, settings),
         *dataframe_routes(Dataframes(database)),
         *trace_routes(Traces(database, audit)),
         *trace_session_routes(TraceSessions(database, audit)),

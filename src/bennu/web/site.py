@@ -15,7 +15,6 @@ from bennu.storage.database import Database
 from bennu.stored_settings.flow import StoredSettings
 from bennu.traces.annotations.flow import Annotations
 from bennu.traces.browsing.flow import Browsing
-from bennu.traces.ingest.buffer import IngestBuffer
 from bennu.traces.projects.flow import Projects
 from bennu.traces.sessions.flow import TraceSessions
 from bennu.traces.spans.flow import Spans
@@ -57,7 +56,6 @@ class SiteFlows:
 def wired_trace_flows(
     database: Database,
     audit: AuditLog,
-    buffer: IngestBuffer,
     entropy: Entropy,
     author_name: Callable[[int], Awaitable[str]],
 ) -> TraceFlows:
@@ -65,7 +63,7 @@ def wired_trace_flows(
     clock = database.clock
     return TraceFlows(
         projects=Projects(database, clock, audit),
-        spans=Spans(database, audit, buffer.take_new_spans),
+        spans=Spans(database, audit),
         traces=Traces(database, audit),
         sessions=TraceSessions(database, audit),
         browsing=Browsing(database, clock),

@@ -316,17 +316,34 @@ async def test_the_permission_is_needed_here_too(buffer: IngestBuffer) -> None:
 # --- all or none ---------------------------------------------------------------------------
 
 
+async def take_new(buffer: IngestBuffer, decoded: DecodedExport) -> DecodedExport:
+    with buffer.reserve() as room:
+        return await room.take_new_spans(decoded, CALLER)
+
+
 async def test_new_spans_or_none(buffer: IngestBuffer, database: Database) -> None:
-    await buffer.take_new_spans(export_of(make_span(1)), CALLER)
+    await take_new(buffer, export_of(make_span(1)))
     with pytest.raises(KnownSpansError) as refused:
-        await buffer.take_new_spans(export_of(make_span(2), make_span(1), project="p"), CALLER)
+        await take_new(buffer, export_of(make_span(2), make_span(1), project="p"))
     assert [span.name for span in refused.value.spans] == ["span 1"]
     twice = export_of(make_span(3), make_span(3), project="never made")
     with pytest.raises(KnownSpansError):
-        await buffer.take_new_spans(twice, CALLER)
+        await take_new(buffer, twice)
     assert await stored(database) == 1
     made = await database.read(lambda c: project_rows_named(c, ["never made"]))
     assert made == {}
+
+
+async def test_new_spans_take_the_room_of_their_request_or_more(buffer: IngestBuffer) -> None:
+    counted = []
+    for body_bytes in (0, 1_000_000):
+        with buffer.reserve() as room:
+            room.grow(body_bytes)
+            await room.take_new_spans(export_of(make_span(body_bytes + 1)), CALLER)
+            counted.append(room.byte_count)
+    assert 0 < counted[0] < 1_000
+    assert counted[1] == 1_000_000
+    assert buffer.waiting_bytes == 0
 
 
 async def test_new_spans_do_not_mix_with_exports_of_the_same(
@@ -334,8 +351,8 @@ async def test_new_spans_do_not_mix_with_exports_of_the_same(
 ) -> None:
     gate, first = await hold_one(buffer)
     export = asyncio.create_task(take(buffer, lambda: export_of(make_span(2))))
-    posted = asyncio.create_task(buffer.take_new_spans(export_of(make_span(2)), CALLER))
-    other = asyncio.create_task(buffer.take_new_spans(export_of(make_span(3)), CALLER))
+    posted = asyncio.create_task(take_new(buffer, export_of(make_span(2))))
+    other = asyncio.create_task(take_new(buffer, export_of(make_span(3))))
     await asyncio.sleep(0)
     gate.open()
     outcomes = await asyncio.gather(first, export, posted, other, return_exceptions=True)
@@ -362,7 +379,7 @@ async def test_draining_finishes_what_was_taken_and_takes_no_more(
     with pytest.raises(UnavailableError, match=SHUTTING_DOWN):
         await take(buffer, broken)
     with pytest.raises(UnavailableError, match=SHUTTING_DOWN):
-        await buffer.take_new_spans(export_of(make_span(9)), CALLER)
+        await take_new(buffer, export_of(make_span(9)))
     assert not draining.done()
     gate.open()
     await draining

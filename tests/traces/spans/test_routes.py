@@ -1,6 +1,9 @@
 """Spans over HTTP: shapes, texts and statuses that clients rely on. Contract: section 6."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -8,9 +11,13 @@ import pytest
 from sqlalchemy import func, select
 
 from bennu.access import ADMIN, VIEWER
+from bennu.audit.log import AuditLog
 from bennu.storage.database import Database
 from bennu.storage.schema import audit_events, projects, spans
 from bennu.traces.projects.store import project_rows_named
+from bennu.traces.settings import TracesSettings
+from bennu.traces.spans.flow import Spans
+from bennu.traces.spans.routes import span_routes
 from fakes.principals import key_for_projects, user_with_role
 
 PATH = "/v1/projects/demo/spans"
@@ -230,6 +237,58 @@ async def test_an_unknown_name_is_created_and_an_unknown_id_is_not(
     assert (await post(client, posted(), path="/v1/projects/%20/spans")).status_code == 422
     # Ingest leaves no audit record.
     assert await count(database, audit_events) == 0
+
+
+@pytest.mark.parametrize("traces_settings", [TracesSettings(max_queue_bytes=2_000)])
+async def test_a_full_queue_refuses_before_the_body_is_read(
+    client: httpx.AsyncClient, door: Any
+) -> None:
+    sent = 0
+
+    async def slow() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(50):
+            sent += 1
+            yield b" " * 1_000
+            await asyncio.sleep(0)
+
+    with door.buffer.reserve() as room:
+        room.grow(1_500)
+        answer = await client.post(PATH, content=slow())
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert "at capacity" in answer.text
+    assert sent <= 1
+    assert door.buffer.waiting_bytes == 0
+    assert (await post(client, posted())).status_code == 202
+
+
+@pytest.mark.parametrize("traces_settings", [TracesSettings(max_queue_bytes=1_000)])
+async def test_what_is_larger_than_the_queue_is_taken_when_nothing_waits(
+    client: httpx.AsyncClient, door: Any
+) -> None:
+    assert (await post(client, *(posted(number) for number in range(1, 9)))).status_code == 202
+    assert door.buffer.waiting_bytes == 0
+
+
+async def test_a_body_that_never_ends_gives_its_room_back(
+    database: Database, audit: AuditLog, door: Any, traces_settings: TracesSettings
+) -> None:
+    begun, buffer = asyncio.Event(), door.buffer
+
+    async def dawdling() -> AsyncIterator[bytes]:
+        yield b"{"
+        begun.set()
+        await asyncio.sleep(20)
+
+    routes = span_routes(Spans(database, audit), buffer.reserve, traces_settings, body_seconds=0.5)
+    transport = httpx.ASGITransport(app=replace(door, routes=routes))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        posting = asyncio.create_task(client.post(PATH, content=dawdling()))
+        await begun.wait()
+        assert buffer.waiting_bytes == 1
+        answer = await posting
+    assert (answer.status_code, answer.text) == (503, "The body took too long to arrive")
+    assert buffer.waiting_bytes == 0
 
 
 async def test_an_empty_list_is_stored_at_once(client: httpx.AsyncClient) -> None:

@@ -86,6 +86,10 @@ class Reservation:
         self.byte_count += byte_count
         self._buffer.waiting_bytes += byte_count
 
+    async def take_new_spans(self, decoded: DecodedExport, caller: Caller) -> DecodedExport:
+        """Store spans of this request; see ``IngestBuffer.take_new_spans``."""
+        return await self._buffer.take_new_spans(self, decoded, caller)
+
 
 class IngestBuffer:
     """Takes spans, writes them in groups, answers after the commit.
@@ -170,19 +174,23 @@ class IngestBuffer:
             _Submission(decode, caller, form, False, room.byte_count, span_count, _future())
         )
 
-    async def take_new_spans(self, decoded: DecodedExport, caller: Caller) -> DecodedExport:
+    async def take_new_spans(
+        self, room: Reservation, decoded: DecodedExport, caller: Caller
+    ) -> DecodedExport:
         """Store spans on condition that none of them is known, in a commit of their own.
+
+        Args:
+            room: counts the bytes of the request; grows to those of the spans if they are more.
+            decoded: the spans.
+            caller: who sent them.
 
         Raises:
             KnownSpansError: some are known; nothing was stored.
             UnavailableError, DeniedError, InvalidError: as ``take_export``.
         """
-        with self.reserve() as room:
-            room.grow(_payload_bytes(decoded))
-            count = decoded.span_count
-            return await self._submit(
-                _Submission(None, caller, "", True, 0, count, _future(), decoded)
-            )
+        room.grow(max(0, _payload_bytes(decoded) - room.byte_count))
+        count = decoded.span_count
+        return await self._submit(_Submission(None, caller, "", True, 0, count, _future(), decoded))
 
     async def _submit(self, submission: _Submission) -> DecodedExport:
         require(submission.caller.principal, Permission.TRACES_INGEST)

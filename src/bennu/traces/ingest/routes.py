@@ -3,7 +3,6 @@
 Source: OTLP 1.x, "OTLP/HTTP"; data-plane contract, section 2.1. Decision 5.
 """
 
-import asyncio
 from functools import partial
 from typing import Final
 
@@ -11,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bennu.access import Permission
-from bennu.httpio.request import caller_of
+from bennu.httpio.request import BODY_SECONDS, body_in_time, caller_of
 from bennu.httpio.route import Route
-from bennu.kernel.errors import TooLargeError, UnavailableError, UnsupportedMediaError
+from bennu.kernel.errors import TooLargeError, UnsupportedMediaError
 from bennu.traces.ingest.acknowledge import json_acknowledgement, protobuf_acknowledgement
 from bennu.traces.ingest.buffer import IngestBuffer, Reservation
 from bennu.traces.ingest.decompress import decompress_body
@@ -22,12 +21,9 @@ from bennu.traces.settings import TracesSettings
 from bennu.traces.spans.model import DecodedExport
 
 _MEDIA_TYPES: Final = (PROTOBUF, JSON)
-#: A body that is announced takes room in the queue, so its sender must not dawdle.
-BODY_SECONDS: Final = 30.0
 #: So much of what was only announced has room kept for it. Most bodies are smaller and wait for no
 #: more room; who announces much and sends nothing keeps others out no longer.
 ANNOUNCED_BYTES: Final = 1024 * 1024
-TOO_SLOW: Final = "The body took too long to arrive"
 
 
 def export_routes(
@@ -39,11 +35,8 @@ def export_routes(
         media_type = _media_type_of(request)
         encoding = request.headers.get("content-encoding", "")
         with buffer.reserve() as room:
-            try:
-                async with asyncio.timeout(body_seconds):
-                    chunks = await _received_chunks(request, room, settings.max_body_bytes)
-            except TimeoutError:
-                raise UnavailableError(TOO_SLOW) from None
+            async with body_in_time(body_seconds):
+                chunks = await _received_chunks(request, room, settings.max_body_bytes)
             decoded = None
             if chunks:
                 decode = partial(

@@ -4,9 +4,9 @@ Source: data-plane contract, section 6. Decisions 5, 11.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -39,8 +39,23 @@ _SPAN_ID_DIGITS: Final = 16
 #: Of the payloads of a page; one that would hold more is shorter than asked for.
 _MOST_PAGE_BYTES: Final = 64 * 1024 * 1024
 
-#: Stores spans on condition that none is known; the queue of the ingest.
-TakeNewSpans = Callable[[DecodedExport, Caller], Awaitable[DecodedExport]]
+
+class Room(Protocol):
+    """What one request takes up in the queue of the ingest, from its first byte to its answer."""
+
+    def grow(self, byte_count: int) -> None:
+        """Count further bytes.
+
+        Raises:
+            UnavailableError: there is no room.
+        """
+
+    async def take_new_spans(self, decoded: DecodedExport, caller: Caller) -> DecodedExport:
+        """Store spans on condition that none is known.
+
+        Raises:
+            KnownSpansError: some are known; nothing was stored.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +86,11 @@ class Spans:
     Args:
         database: where they are.
         audit: takes the record of each deletion.
-        take_new_spans: the queue of the ingest.
     """
 
-    def __init__(self, database: Database, audit: AuditLog, take_new_spans: TakeNewSpans) -> None:
+    def __init__(self, database: Database, audit: AuditLog) -> None:
         self._database = database
         self._audit = audit
-        self._take_new_spans = take_new_spans
 
     async def page_of_project(self, caller: Caller, project: str, query: SpanPageQuery) -> SpanPage:
         """Return one page of the spans of a project; large spans make it shorter than asked for.
@@ -105,8 +118,16 @@ class Spans:
             following = cursor_at(Position(first.row_id, first.start_ns), order)
         return SpanPage(tuple(found[:shown]), following)
 
-    async def post_spans(self, caller: Caller, project: str, items: Sequence[object]) -> int:
+    async def post_spans(
+        self, caller: Caller, project: str, items: Sequence[object], room: Room
+    ) -> int:
         """Store posted spans, all or none; return how many.
+
+        Args:
+            caller: who posts.
+            project: its name or id.
+            items: the spans as they came.
+            room: of the request that holds them.
 
         Raises:
             SchemaError: a field is missing or wrong.
@@ -123,7 +144,7 @@ class Spans:
         if not invalid:
             export = DecodedExport((ProjectSpans(name, usable),), (), len(usable))
             try:
-                await self._take_new_spans(export, caller)
+                await room.take_new_spans(export, caller)
             except KnownSpansError as error:
                 known = error.spans
             else:

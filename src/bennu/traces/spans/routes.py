@@ -5,6 +5,7 @@ Source: data-plane contract, section 6.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,7 +15,14 @@ from starlette.responses import Response
 
 from bennu.access import Permission
 from bennu.audit.events import EventName
-from bennu.httpio.request import caller_of, json_of, path_value, query_values
+from bennu.httpio.request import (
+    BODY_SECONDS,
+    body_in_time,
+    caller_of,
+    json_of,
+    path_value,
+    query_values,
+)
 from bennu.httpio.respond import empty_answer, json_answer
 from bennu.httpio.route import Query, Route
 from bennu.kernel.errors import InvalidError
@@ -27,10 +35,12 @@ from bennu.traces.spans.filters import (
     SpanOrder,
     attribute_match,
 )
-from bennu.traces.spans.flow import SpanPage, SpanPageQuery, Spans
+from bennu.traces.spans.flow import Room, SpanPage, SpanPageQuery, Spans
 from bennu.traces.spans.model import SPAN_KINDS, STATUS_CODES, time_ns
 from bennu.traces.spans.otlp_view import OtlpSpanListAnswer, span_to_otlp
 from bennu.traces.spans.span_json import span_to_json
+
+Reserve = Callable[[], AbstractContextManager[Room]]
 
 _DEFAULT_LIMIT: Final = 100
 _MOST_LIMIT: Final = 1_000
@@ -187,9 +197,11 @@ def _shown_as_otlp(page: SpanPage) -> Response:
 
 
 class _SpanHandlers:
-    def __init__(self, flow: Spans, settings: TracesSettings) -> None:
-        self._flow = flow
-        self._limit_bytes = settings.max_body_bytes
+    def __init__(
+        self, flow: Spans, reserve: Reserve, settings: TracesSettings, body_seconds: float
+    ) -> None:
+        self._flow, self._reserve = flow, reserve
+        self._limit_bytes, self._body_seconds = settings.max_body_bytes, body_seconds
 
     async def list(self, request: Request) -> Response:
         return await self._list(request, _LIST_QUERY, _shown)
@@ -218,10 +230,14 @@ class _SpanHandlers:
         return await asyncio.to_thread(show, page)
 
     async def post(self, request: Request) -> Response:
-        body = await json_of(request, PostSpansBody, self._limit_bytes, may_hold_nul=True)
-        count = await self._flow.post_spans(
-            caller_of(request), path_value(request, "project"), body.data
-        )
+        with self._reserve() as room:
+            async with body_in_time(self._body_seconds):
+                body = await json_of(
+                    request, PostSpansBody, self._limit_bytes, may_hold_nul=True, grow=room.grow
+                )
+            count = await self._flow.post_spans(
+                caller_of(request), path_value(request, "project"), body.data, room
+            )
         return json_answer(PostSpansAnswer(count, count), 202)
 
     async def delete(self, request: Request) -> Response:
@@ -229,9 +245,18 @@ class _SpanHandlers:
         return empty_answer()
 
 
-def span_routes(flow: Spans, settings: TracesSettings) -> tuple[Route, ...]:
-    """Return the routes that read, post and delete spans."""
-    handlers = _SpanHandlers(flow, settings)
+def span_routes(
+    flow: Spans, reserve: Reserve, settings: TracesSettings, *, body_seconds: float = BODY_SECONDS
+) -> tuple[Route, ...]:
+    """Return the routes that read, post and delete spans.
+
+    Args:
+        flow: of spans.
+        reserve: gives each request that posts its room in the queue of the ingest.
+        settings: the bounds of a body.
+        body_seconds: how long a body may take.
+    """
+    handlers = _SpanHandlers(flow, reserve, settings, body_seconds)
     return (
         Route(
             method="GET",
