@@ -31,7 +31,7 @@ from bennu.audit.reading import AuditReading
 from bennu.audit.routes import audit_routes
 from bennu.auth.api_keys.last_use import LastUses
 from bennu.auth.authenticate import Authenticator
-from bennu.auth.gates import CALLER_OF_CALL, GrpcGate, HttpGate
+from bennu.auth.gates import CALLER_OF_CALL, GrpcGate, HttpGate, principal_of
 from bennu.auth.local.passwords import Passwords, common_passwords
 from bennu.auth.lockout import Lockout
 from bennu.auth.oauth2.stored import check_stored_provider
@@ -54,7 +54,7 @@ from bennu.kernel.secret import Secret
 from bennu.kernel.tasks import BackgroundTasks, Repeated
 from bennu.mail import MailSettings, Outbox, SmtpTalker
 from bennu.monitoring.health import Readiness, health_routes
-from bennu.network.asgi import AsgiApp
+from bennu.network.asgi import AsgiApp, Scope
 from bennu.network.form_tokens import FORM_TOKEN_PURPOSE, FormTokens
 from bennu.secrets_in_use import environment_secrets, exposed_file_warnings, key_source_of
 from bennu.settings import Settings
@@ -158,9 +158,10 @@ class Application:
             providers,
             self._stored,
             self._privacy.policies,
+            self._look_again,
         )
         site = wire_site(basis)
-        self._stray = site.stray
+        self._stray, self._streams = site.stray, site.streams
         return (
             *wired_trace_routes(
                 database, self._audit, self._entropy, self._buffer, settings.traces
@@ -199,6 +200,11 @@ class Application:
         noted = self._note_use, self.front.note_refusal
         gate = HttpGate(app, self._authenticator, cookies.access_name, *noted)
         return SessionRenewal(gate, self._sessions, cookies)
+
+    async def _look_again(self, scope: Scope) -> Principal:
+        """Say who is calling as of now, for streams that outlive their request."""
+        cookie = SessionCookies(self._settings.auth).access_name.encode()
+        return await principal_of(scope, self._authenticator, cookie)
 
     def _note_use(self, principal: Principal, address: str) -> None:
         self._key_uses.note_use(principal, address)
@@ -337,6 +343,7 @@ class Application:
     def stop_accepting(self) -> None:
         """Tell probes that this process ends."""
         self.readiness.is_stopping = True
+        self._streams.stop()
 
     async def _mail_server(self) -> MailSettings | None:
         """Return the mail server in use, of the environment or stored."""

@@ -26,6 +26,7 @@ from bennu.stored_settings.flow import StoredSettings
 from bennu.users.flow import Users
 from bennu.users.model import USER
 from bennu.web.assets import Assets
+from bennu.web.news import LookAgain
 from bennu.web.pages import Pages
 from bennu.web.pages_account import AccountFlows
 from bennu.web.pages_api_keys import KeyFlows
@@ -33,6 +34,7 @@ from bennu.web.pages_reset import ResetFlows
 from bennu.web.pages_users import UserFlows
 from bennu.web.pages_ways_in import WaysIn
 from bennu.web.site import SiteFlows, site_routes, wired_trace_flows
+from bennu.web.streams import Streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +53,23 @@ class SiteBasis:
     providers: ProviderParts
     stored: StoredSettings
     policies: RetentionPolicies
+    look_again: LookAgain
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The routes of all pages, and what answers people who ask for none of them."""
+    """The routes of all pages, what answers people who ask for none of them, and what ends."""
 
     routes: tuple[Route, ...]
     stray: StrayAnswer
+    streams: Streams
 
 
 def wire_site(of: SiteBasis) -> Site:
     """Build the pages."""
     auth, accounts, cookies = of.settings.auth, of.accounts, of.accounts.cookies
     traces = wired_trace_flows(of.database, of.audit, of.entropy, _author_names(accounts.users))
+    streams = Streams()
     has_local = auth.enabled and accounts.has_local
     flows = SiteFlows(
         ways_in=WaysIn(
@@ -86,12 +91,14 @@ def wire_site(of: SiteBasis) -> Site:
         traces=traces,
         stored=of.stored,
         policies=of.policies,
+        streams=streams,
+        look_again=of.look_again,
         examine=examination_of(of.settings),
         sign_in=wire_trials(of.settings, of.database.clock, of.stored, of.providers.configured),
     )
     assets = Assets()
     pages = Pages(assets, of.form_tokens, of.settings.network.root_path)
-    return Site(site_routes(pages, assets, flows), pages.stray)
+    return Site(site_routes(pages, assets, flows), pages.stray, streams)
 
 
 def _author_names(users: Users) -> Callable[[int], Awaitable[str]]:

@@ -22,6 +22,7 @@ FURTHER = (
     "/settings/audit?verify=1",
     "/projects?name_contains=absent",
     "/projects/absent",
+    "/no/such/page",
     "/account?done=changed",
 )
 
@@ -44,6 +45,7 @@ def all_addresses(world: SiteWorld) -> list[str]:
         *(a for p, a in sorted(world.addresses.items()) if p not in STRANGERS),
         *tables,
         f"{project}?slower_than=x&range=x",
+        f"{project}?filter=foo+%3D%3D+1",
         f"{trace}?span={_span_named('answer', world, trace)}",
         f"{trace}?span={_span_named('search', world, trace)}",
         *FURTHER,

@@ -37,6 +37,26 @@ Scope = MutableMapping[str, Any]
 AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 
+async def principal_of(
+    scope: Scope, authenticator: Authenticator | None, cookie_name: bytes
+) -> Principal:
+    """Say who is calling by what a request brought, as of now.
+
+    Raises:
+        MalformedError, UnauthenticatedError: what was brought is not valid, or not any more.
+    """
+    if authenticator is None:
+        return EVERYBODY
+    headers = scope["headers"]
+    authorization = tuple(v.decode("latin-1") for n, v in headers if n == b"authorization")
+    cookie = "" if authorization else cookie_of(headers, cookie_name)
+    certificate = scope.get(CERTIFICATE)
+    if not authorization and not cookie and certificate is None:
+        return NOBODY
+    presented = Presented(authorization, cookie, certificate)
+    return await authenticator.authenticate(presented) or NOBODY
+
+
 class HttpGate:
     """Finds out who is calling and leaves it in the scope; the route decides what follows."""
 
@@ -56,7 +76,7 @@ class HttpGate:
         """Authenticate, then pass the request on."""
         if scope["type"] == "http":
             try:
-                principal = await self._principal(scope)
+                principal = await principal_of(scope, self._authenticator, self._cookie)
             except AppError as error:
                 scope[REFUSAL] = error
                 principal = NOBODY
@@ -75,18 +95,6 @@ class HttpGate:
         is_shown = any(name == b"authorization" for name, _ in scope["headers"])
         if is_shown or scope.get(CERTIFICATE) is not None:
             await self._on_refused(caller, "", error)
-
-    async def _principal(self, scope: Scope) -> Principal:
-        if self._authenticator is None:
-            return EVERYBODY
-        headers = scope["headers"]
-        authorization = tuple(v.decode("latin-1") for n, v in headers if n == b"authorization")
-        cookie = "" if authorization else cookie_of(headers, self._cookie)
-        certificate = scope.get(CERTIFICATE)
-        if not authorization and not cookie and certificate is None:
-            return NOBODY
-        presented = Presented(authorization, cookie, certificate)
-        return await self._authenticator.authenticate(presented) or NOBODY
 
 
 class GrpcGate(grpc.aio.ServerInterceptor):  # type: ignore[misc]

@@ -48,7 +48,7 @@ _STRAYS: Final = {
     405: "This page takes no such form. Open it again and go on from there.",
 }
 #: First parts of paths whose answers are for programs, whatever they say that they take.
-_OF_PROGRAMS: Final = frozenset({"v1", "api", "auth", "static", ".well-known"})
+_OF_PROGRAMS: Final = frozenset({"v1", "api", "auth", "static", "events", ".well-known"})
 
 
 class Pages:

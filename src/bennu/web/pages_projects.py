@@ -34,6 +34,7 @@ from bennu.web.trace_filters import KINDS, ORDERS, STATUSES, TIME_RANGES, TableF
 
 _PROJECTS_A_PAGE: Final = 50
 _ROWS_A_PAGE: Final = 50
+_TRACES: Final = ("tab", "traces")
 _MICROSECOND_NS: Final = 1_000
 _TABS: Final = {"traces": Scope.TRACE, "spans": Scope.SPAN, "sessions": Scope.SESSION}
 
@@ -91,6 +92,8 @@ class _ProjectPages:
             "sessions": self._sessions,
         }
         values: dict[str, Any] = {"rows": [], "next_cursor": None, "session": ""}
+        # Taken before the rows, so that nothing that comes meanwhile is missed.
+        newest = await self._flows.browsing.newest_row() if _tells_news(request) else None
         # A filter that was not understood shows nothing: everything would look like its result.
         if wanted.mistake_at is None:
             values = await tables[tab](request, found, wanted)
@@ -106,6 +109,7 @@ class _ProjectPages:
             statuses=STATUSES,
             errors=wanted.problems,
             origin=origin_of(request),
+            newest_row=newest,
             **values,
         )
 
@@ -156,6 +160,11 @@ class _ProjectPages:
 
     def _now_ns(self) -> int:
         return to_microseconds(self._flows.clock.now_utc()) * _MICROSECOND_NS
+
+
+def _tells_news(request: Request) -> bool:
+    """Whether new traces would stand on top: the first page of all of them, the newest first."""
+    return not any(text for name, text in request.query_params.items() if (name, text) != _TRACES)
 
 
 async def rows_of_spans(spans: Sequence[StoredSpan]) -> list[SpanRow]:

@@ -21,7 +21,17 @@ from bennu.kernel.errors import AppError
 from bennu.network.asgi import cookie_of, route_path, with_cookies
 
 #: Paths that are for programs: those refresh by themselves, or have nothing to refresh.
-_NO_PAGES: Final = ("/v1/", "/api/", "/auth/", "/oauth2/", "/static/", "/.well-known/", "/logout")
+#: Streams of pages come by themselves: with them a session that nobody uses would never end.
+_NO_PAGES: Final = (
+    "/v1/",
+    "/api/",
+    "/auth/",
+    "/oauth2/",
+    "/static/",
+    "/events/",
+    "/.well-known/",
+    "/logout",
+)
 
 
 class SessionRenewal:

@@ -20,6 +20,7 @@ from bennu.traces.sessions.flow import TraceSessions
 from bennu.traces.spans.flow import Spans
 from bennu.traces.traces.flow import Traces
 from bennu.web.assets import Assets, asset_routes
+from bennu.web.news import LookAgain, news_routes
 from bennu.web.pages import Pages
 from bennu.web.pages_account import AccountFlows, account_page_routes
 from bennu.web.pages_api_keys import KeyFlows, api_key_page_routes
@@ -34,6 +35,7 @@ from bennu.web.pages_sign_in_settings import SignInFlows, sign_in_settings_page_
 from bennu.web.pages_trace import trace_page_routes
 from bennu.web.pages_users import UserFlows, user_page_routes
 from bennu.web.pages_ways_in import WaysIn, ways_in_routes
+from bennu.web.streams import Streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class SiteFlows:
     sign_in: SignInFlows
     policies: RetentionPolicies
     examine: Examination
+    streams: Streams
+    look_again: LookAgain
 
 
 def wired_trace_flows(
@@ -89,5 +93,6 @@ def site_routes(pages: Pages, assets: Assets, flows: SiteFlows) -> tuple[Route, 
         *sign_in_settings_page_routes(pages, flows.sign_in),
         *retention_page_routes(pages, flows.policies),
         *security_page_routes(pages, flows.examine),
+        *news_routes(flows.traces.browsing, flows.streams, flows.look_again),
         *asset_routes(assets),
     )

@@ -50,6 +50,17 @@ async def test_activity_counts_by_day(
     assert await browsing.activity_of([]) == []
 
 
+async def test_what_arrived_since_is_counted(stored: Stored, browsing: Browsing) -> None:
+    await stored.add("p", make_span(1))
+    mark = await browsing.newest_row()
+    await stored.add("p", make_span(2, trace=2), make_span(3, trace=3))
+    await stored.add("q", make_span(4, trace=4))
+    await stored.add("p", make_span(5, parent=1))
+    assert await browsing.count_newer(ANYBODY, "p", mark) == 2
+    assert await browsing.count_newer(ANYBODY, "q", mark) == 1
+    assert await browsing.count_newer(ANYBODY, "p", await browsing.newest_row()) == 0
+
+
 async def test_a_whole_trace_and_a_whole_span(stored: Stored, browsing: Browsing) -> None:
     await stored.add(
         "p",

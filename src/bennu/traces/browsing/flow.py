@@ -16,12 +16,14 @@ from bennu.traces.browsing.model import (
     WholeTrace,
 )
 from bennu.traces.browsing.query import (
+    count_traces_after,
     daily_sums,
     faces_of_traces,
     find_span,
     find_trace,
     light_spans,
     newest_starts,
+    newest_trace_row,
     session_id_of,
 )
 from bennu.traces.projects.flow import visible_project
@@ -31,6 +33,8 @@ from bennu.traces.traces.model import StoredTrace
 
 #: More spans of one trace are not put into one page; the interface gives them all.
 MOST_SPANS: Final = 20_000
+#: Among so many that arrived last, of all projects, new ones are counted.
+_MOST_NEW: Final = 1_000
 _MICROSECOND_NS: Final = 1_000
 _NO_TRACE: Final = "There is no such trace in this project"
 
@@ -52,6 +56,23 @@ class Browsing:
             by_day = {(row, day): values for row, day, *values in sums}
             newest = newest_starts(connection, rows) if rows else {}
             return [_activity(p, by_day, newest.get(p.row_id)) for p in projects]
+
+        return await self._database.read(work)
+
+    async def newest_row(self) -> int:
+        """Return a mark of what has arrived so far, for ``count_newer``."""
+        return await self._database.read(newest_trace_row, tiny=True)
+
+    async def count_newer(self, caller: Caller, project: str, row: int) -> int:
+        """Return how many traces of a project arrived after a mark, within bounds.
+
+        Raises:
+            NotFoundError: there is no such project that the caller may see.
+        """
+
+        def work(connection: Connection) -> int:
+            found = visible_project(connection, caller, project, Permission.TRACES_READ)
+            return count_traces_after(connection, found.row_id, row, _MOST_NEW)
 
         return await self._database.read(work)
 

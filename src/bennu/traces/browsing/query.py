@@ -80,6 +80,19 @@ def newest_starts(connection: Connection, project_rows: Sequence[int]) -> dict[i
     return {int(row[0]): row[1] for row in connection.execute(statement)}
 
 
+def newest_trace_row(connection: Connection) -> int:
+    """Return the row of the trace that arrived last, in whatever project; 0 without any."""
+    return int(connection.execute(select(func.max(traces.c.id))).scalar() or 0)
+
+
+def count_traces_after(connection: Connection, project_row: int, row: int, most: int) -> int:
+    """Return how many traces of a project are among the ``most`` that arrived last after a row."""
+    last = select(traces.c.project_id).where(traces.c.id > row).order_by(traces.c.id.desc())
+    some = last.limit(most).subquery()
+    statement = select(func.count()).select_from(some).where(some.c.project_id == project_row)
+    return int(connection.execute(statement).scalar_one())
+
+
 def find_trace(connection: Connection, project_row: int, trace_id: bytes) -> StoredTrace | None:
     """Return a trace of a project by the id that its sender gave."""
     statement = select(

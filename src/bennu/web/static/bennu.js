@@ -62,3 +62,22 @@ for (const input of document.querySelectorAll("input[data-strength]")) {
     else hint.textContent = "Fair: longer is better";
   });
 }
+
+// New traces are told while the page is looked at; without a script its link loads it again.
+for (const news of document.querySelectorAll("[data-news]")) {
+  const link = news.querySelector("a");
+  let source = null;
+  const stop = () => { source?.close(); source = null; };
+  const listen = () => {
+    source = new EventSource(news.dataset.news);
+    source.addEventListener("news", (event) => {
+      const count = Number(event.data);
+      if (count > 0) link.textContent = `${count} new ${count === 1 ? "trace" : "traces"}, show`;
+    });
+    source.addEventListener("ended", stop);
+  };
+  // A window in the background would take one of the few connections that a browser has.
+  document.addEventListener("visibilitychange", () => { stop(); if (!document.hidden) listen(); });
+  addEventListener("pagehide", stop);
+  if (!document.hidden) listen();
+}
