@@ -71,6 +71,7 @@ from bennu.traces.ingest.grpc_service import TraceService
 from bennu.traces.wiring import wired_trace_routes
 from bennu.users.first_accounts import FirstAccounts
 from bennu.users.model import FIRST_ADMIN_EMAIL
+from bennu.web.pages_exports import ExportFlows
 from bennu.web.renewal import SessionRenewal
 
 logger: Final = logging.getLogger("bennu.app")
@@ -158,6 +159,7 @@ class Application:
             providers,
             self._stored,
             self._privacy.policies,
+            ExportFlows(self._privacy.jobs, self._privacy.exports),
             self._look_again,
         )
         site = wire_site(basis)

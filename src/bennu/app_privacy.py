@@ -51,6 +51,7 @@ class PrivacyParts:
         policies: for pages.
         holds: for pages.
         jobs: for pages.
+        exports: for pages.
         sweep: counts what it deletes.
         replay: of erasures that a restored backup does not know of.
         routes: of the interface.
@@ -61,6 +62,7 @@ class PrivacyParts:
     policies: RetentionPolicies
     holds: LegalHolds
     jobs: PrivacyJobs
+    exports: Exports
     sweep: RetentionSweep
     replay: ErasureReplay
     routes: tuple[Route, ...]
@@ -128,6 +130,7 @@ def wire_privacy(
         policies=policies,
         holds=holds,
         jobs=jobs,
+        exports=exports,
         sweep=sweep,
         replay=ErasureReplay(database, vault, audit, ledger, erasures),
         routes=(

@@ -30,6 +30,7 @@ from bennu.web.news import LookAgain
 from bennu.web.pages import Pages
 from bennu.web.pages_account import AccountFlows
 from bennu.web.pages_api_keys import KeyFlows
+from bennu.web.pages_exports import ExportFlows
 from bennu.web.pages_reset import ResetFlows
 from bennu.web.pages_users import UserFlows
 from bennu.web.pages_ways_in import WaysIn
@@ -53,6 +54,7 @@ class SiteBasis:
     providers: ProviderParts
     stored: StoredSettings
     policies: RetentionPolicies
+    exports: ExportFlows
     look_again: LookAgain
 
 
@@ -91,6 +93,7 @@ def wire_site(of: SiteBasis) -> Site:
         traces=traces,
         stored=of.stored,
         policies=of.policies,
+        exports=of.exports,
         streams=streams,
         look_again=of.look_again,
         examine=examination_of(of.settings),

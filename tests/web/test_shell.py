@@ -35,6 +35,7 @@ def test_a_viewer_is_offered_what_a_viewer_may() -> None:
         "/account",
         "/account/password",
         "/account/sessions",
+        "/account/exports",
     ]
 
 

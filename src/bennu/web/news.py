@@ -10,7 +10,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from bennu.access import Permission, Principal
+from bennu.access import Caller, Permission, Principal
 from bennu.httpio.request import caller_of, path_value
 from bennu.httpio.route import Query, Route
 from bennu.kernel.errors import DeniedError
@@ -41,7 +41,7 @@ class _News:
             now = replace(caller, principal=principal)
             return str(await self._browsing.count_newer(now, project, since))
 
-        session = caller.principal.credential_id or caller.address
+        session = session_of_stream(caller)
         self._streams.check_room(session)
         await look()  # what is refused is refused with its status, before a stream begins
         return StreamingResponse(
@@ -50,6 +50,11 @@ class _News:
             # Proxies that collect answers would hold events back.
             headers={"x-accel-buffering": "no"},
         )
+
+
+def session_of_stream(caller: Caller) -> str:
+    """Return what streams are counted by: the session or key, or the address without one."""
+    return caller.principal.credential_id or caller.address
 
 
 def _since(text: str) -> int:

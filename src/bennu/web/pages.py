@@ -220,6 +220,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "password-changed": "The password was changed. Sign in with the new one.",
     "reset-sent": "If an account with that address exists, a message is on its way to it.",
     "annotated": "Your annotation is kept.",
+    "export-asked": "The export is under way.",
     "created": "Created.",
     "changed": "Changed.",
     "deleted": "Deleted.",

@@ -52,6 +52,7 @@ ACCOUNT: Final = (
     Place("/account", "Profile", "person", needs_account=True),
     Place("/account/password", "Password", "dots", needs_account=True),
     Place("/account/sessions", "Sessions", "screen", needs_account=True),
+    Place("/account/exports", "My data", "inbox", needs_account=True),
 )
 
 

@@ -25,6 +25,7 @@ from bennu.web.pages import Pages
 from bennu.web.pages_account import AccountFlows, account_page_routes
 from bennu.web.pages_api_keys import KeyFlows, api_key_page_routes
 from bennu.web.pages_audit import audit_page_routes
+from bennu.web.pages_exports import ExportFlows, export_page_routes
 from bennu.web.pages_projects import TraceFlows, project_page_routes
 from bennu.web.pages_reset import ResetFlows, reset_page_routes
 from bennu.web.pages_retention import retention_page_routes
@@ -53,6 +54,7 @@ class SiteFlows:
     sign_in: SignInFlows
     policies: RetentionPolicies
     examine: Examination
+    exports: ExportFlows
     streams: Streams
     look_again: LookAgain
 
@@ -94,5 +96,6 @@ def site_routes(pages: Pages, assets: Assets, flows: SiteFlows) -> tuple[Route, 
         *retention_page_routes(pages, flows.policies),
         *security_page_routes(pages, flows.examine),
         *news_routes(flows.traces.browsing, flows.streams, flows.look_again),
+        *export_page_routes(pages, flows.exports, flows.streams, flows.look_again),
         *asset_routes(assets),
     )

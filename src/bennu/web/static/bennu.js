@@ -63,21 +63,33 @@ for (const input of document.querySelectorAll("input[data-strength]")) {
   });
 }
 
-// New traces are told while the page is looked at; without a script its link loads it again.
-for (const news of document.querySelectorAll("[data-news]")) {
-  const link = news.querySelector("a");
+// What goes on meanwhile is told while the page is looked at; without a script a link loads it again.
+const follow = (address, event, tell) => {
   let source = null;
   const stop = () => { source?.close(); source = null; };
   const listen = () => {
-    source = new EventSource(news.dataset.news);
-    source.addEventListener("news", (event) => {
-      const count = Number(event.data);
-      if (count > 0) link.textContent = `${count} new ${count === 1 ? "trace" : "traces"}, show`;
-    });
+    source = new EventSource(address);
+    source.addEventListener(event, (message) => tell(message.data));
     source.addEventListener("ended", stop);
   };
   // A window in the background would take one of the few connections that a browser has.
   document.addEventListener("visibilitychange", () => { stop(); if (!document.hidden) listen(); });
   addEventListener("pagehide", stop);
   if (!document.hidden) listen();
+};
+
+for (const news of document.querySelectorAll("[data-news]")) {
+  follow(news.dataset.news, "news", (count) => {
+    if (count > 0) news.querySelector("a").textContent = `${count} new ${count === "1" ? "trace" : "traces"}, show`;
+  });
+}
+
+for (const shown of document.querySelectorAll("[data-progress]")) {
+  follow(shown.dataset.progress, "progress", (text) => {
+    for (const [id, percent, state] of text.split(",").map((one) => one.split(" "))) {
+      const bar = document.querySelector(`[data-export="${CSS.escape(id)}"]`);
+      if (bar && bar.dataset.state !== state) location.reload();
+      else if (bar) bar.value = percent;
+    }
+  });
 }
