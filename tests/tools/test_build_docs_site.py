@@ -31,7 +31,10 @@ def test_a_browser_asks_no_other_host_and_finds_everything(site: Path, browser: 
     try:
         page.on("request", lambda request: asked.append(request.url))
         page.on("requestfailed", lambda request: failed.append(request.url))
-        for name in ("index", "docs/threat-model", "docs/operations/backup", "search"):
+        page.goto(f"file://{site}/index.html", wait_until="commit")
+        # It leads on by itself; going elsewhere meanwhile would cut that off.
+        page.wait_for_url("**/docs/index.html", wait_until="load")
+        for name in ("docs/threat-model", "docs/operations/backup", "search"):
             page.goto(f"file://{site}/{name}.html", wait_until="load")
         page.goto(f"file://{site}/search.html?q=rotation", wait_until="load")
         page.wait_for_selector("#search-results li a")
