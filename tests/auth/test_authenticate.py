@@ -12,7 +12,6 @@ from joserfc import jwk, jwt
 from sqlalchemy import delete, update
 
 from bennu.access import ADMIN, BUILT_IN_ROLES, Permission, PrincipalKind
-from bennu.auth import authenticate
 from bennu.auth.api_keys.flow import NewApiKey
 from bennu.auth.authenticate import Authenticator, Presented
 from bennu.auth.credential import CredentialKind, _base62, make_credential, parse_credential
@@ -215,19 +214,6 @@ async def test_another_process_sees_a_change_on_its_next_request(
             await there.authenticate(bearer(pair.access))
     finally:
         await second.stop()
-
-
-@pytest.mark.asvs("14.2.2")
-async def test_the_cache_is_bounded_and_drops_what_was_used_longest_ago(
-    accounts: Accounts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(authenticate, "CACHE_SIZE", 2)
-    ada = await accounts.add_user()
-    first, second, third = [(await accounts.open(ada)).access for _ in range(3)]
-    for token in (first, second, first, third):
-        assert await accounts.works(token)
-    await accounts.database.write(lambda c: c.execute(delete(credentials)))
-    assert [await accounts.works(t) for t in (first, second, third)] == [True, False, True]
 
 
 async def test_garbage_costs_no_query(accounts: Accounts) -> None:

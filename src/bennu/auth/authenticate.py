@@ -8,7 +8,6 @@ Spec: lines 142-155. Source: RFC 6750; OWASP ASVS 5.0 V7.4. Decision 6.
 
 import hashlib
 import json
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -26,6 +25,7 @@ from bennu.auth.credential import Credential, CredentialKind, parse_credential
 from bennu.auth.sessions.flow import SESSION
 from bennu.auth.sessions.store import BearerRow, find_bearer, find_service_account
 from bennu.auth.settings import AuthSettings
+from bennu.auth.verified import Verified, VerifiedCredentials
 from bennu.encryption.cipher import Cipher
 from bennu.kernel.clock import Clock, to_microseconds
 from bennu.kernel.errors import MalformedError, UnauthenticatedError
@@ -39,7 +39,6 @@ from bennu.users.store import find_system_user
 
 INVALID: Final = "Invalid token"
 EXPIRED: Final = "Expired token"
-CACHE_SIZE: Final = 10_000
 SYSTEM_KEY: Final = "SystemApiKey"
 _BEARER: Final = "bearer "
 _ACCEPTED: Final = frozenset(
@@ -62,15 +61,6 @@ class Presented:
     certificate: CertificateFacts | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Verified:
-    """A principal, the epoch it was verified in, and when its credential ends (microseconds)."""
-
-    principal: Principal
-    epoch: int
-    expires_at: int | None
-
-
 class Authenticator:
     """Verifies credentials."""
 
@@ -87,7 +77,7 @@ class Authenticator:
         self._enforce_reset = settings.enforce_password_reset
         secret = settings.admin_secret
         self._admin_digest = None if secret is None else _digest(secret.reveal())
-        self._cache: OrderedDict[bytes, _Verified] = OrderedDict()
+        self._verified = VerifiedCredentials(clock)
 
     async def authenticate(self, presented: Presented) -> Principal | None:
         """Say who is calling; None when nothing was presented.
@@ -122,19 +112,19 @@ class Authenticator:
             raise UnauthenticatedError(EXPIRED, detail="expired client certificate")
         key = _digest(f"certificate {certificate.fingerprint}")
         epoch = await self._database.security_epoch()
-        known = self._cache.get(key)
+        known = self._verified.find(key, epoch)
         # What seems to have expired is looked up anew here too: another key may have its name.
-        if known is None or known.epoch != epoch or self._is_over(known.expires_at):
+        if known is None:
             known = await self._database.read(
                 lambda c: self._look_up_account(c, certificate, account, epoch), tiny=True
             )
-            self._keep(key, known)
+            self._verified.keep(key, known)
         self._refuse_expired(known.expires_at)
         return known.principal
 
     def _look_up_account(
         self, connection: Connection, certificate: CertificateFacts, account: str, epoch: int
-    ) -> _Verified:
+    ) -> Verified:
         """Find the one system key that a service account is.
 
         Raises:
@@ -151,33 +141,23 @@ class Authenticator:
             name=f"{row.key_name} ({certificate.subject or certificate.names[0]})",
             credential_id=certificate.fingerprint,
         )
-        return _Verified(principal, epoch, row.key_expires_at)
+        return Verified(principal, epoch, row.key_expires_at)
 
     async def _verify(self, text: str) -> Principal:
         key = _digest(text)
-        if key not in self._cache:
+        if key not in self._verified:
             self._readable(key, text)  # what is no credential at all costs no query
         epoch = await self._database.security_epoch()
-        known = self._cache.get(key)
+        known = self._verified.find(key, epoch)
         # What seems to have expired is looked up anew: a session in use lives on meanwhile.
-        if known is not None and known.epoch == epoch and not self._is_over(known.expires_at):
-            self._cache.move_to_end(key)
+        if known is not None:
             return known.principal
-        self._cache.pop(key, None)
         verified = await self._verify_anew(self._readable(key, text), epoch)
-        self._keep(key, verified)
+        self._verified.keep(key, verified)
         return verified.principal
 
-    def _keep(self, key: bytes, verified: _Verified) -> None:
-        self._cache[key] = verified
-        if len(self._cache) > CACHE_SIZE:
-            self._cache.popitem(last=False)
-
-    def _is_over(self, expires_at: int | None) -> bool:
-        return expires_at is not None and to_microseconds(self._clock.now_utc()) >= expires_at
-
     def _refuse_expired(self, expires_at: int | None) -> None:
-        if self._is_over(expires_at):
+        if self._verified.is_over(expires_at):
             raise UnauthenticatedError(EXPIRED, detail="expired credential")
 
     def _readable(self, key: bytes, text: str) -> Credential | None:
@@ -193,12 +173,12 @@ class Authenticator:
             raise UnauthenticatedError(INVALID, detail="not a credential of this server")
         return credential
 
-    async def _verify_anew(self, credential: Credential | None, epoch: int) -> _Verified:
+    async def _verify_anew(self, credential: Credential | None, epoch: int) -> Verified:
         if credential is None:
-            return _Verified(await self._database.read(_admin_secret_principal), epoch, None)
+            return Verified(await self._database.read(_admin_secret_principal), epoch, None)
         return await self._database.read(lambda c: self._look_up(c, credential, epoch), tiny=True)
 
-    def _look_up(self, connection: Connection, credential: Credential, epoch: int) -> _Verified:
+    def _look_up(self, connection: Connection, credential: Credential, epoch: int) -> Verified:
         row = find_bearer(connection, credential.lookup)
         if row is None or row.kind != credential.kind:
             raise UnauthenticatedError(INVALID, detail="unknown credential")
@@ -209,10 +189,10 @@ class Authenticator:
         expires_at = min(ends) if ends else None
         self._refuse_expired(expires_at)
         if credential.kind is CredentialKind.SYSTEM_KEY:
-            return _Verified(_system_key_principal(connection, row), epoch, expires_at)
+            return Verified(_system_key_principal(connection, row), epoch, expires_at)
         if row.user_id is None or not row.user_active:
             raise UnauthenticatedError(INVALID, detail="the user is deactivated")
-        return _Verified(self._user_principal(connection, row), epoch, expires_at)
+        return Verified(self._user_principal(connection, row), epoch, expires_at)
 
     def _user_principal(self, connection: Connection, row: BearerRow) -> Principal:
         role = row.user_role or ""
