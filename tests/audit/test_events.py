@@ -1,5 +1,6 @@
 """The closed list of events, and what a record of each may say."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,13 @@ def test_names_follow_the_grammar() -> None:
         area, _, what = str(name).partition(".")
         assert area.isidentifier(), name
         assert what, name
+
+
+def test_the_page_for_operators_names_every_area() -> None:
+    page = Path(__file__).parents[2] / "docs" / "operations" / "audit.md"
+    told = page.read_text("utf-8")
+    for name in EventName:
+        assert f"`{str(name).partition('.')[0]}.*`" in told, name
 
 
 def test_every_event_says_what_it_may_carry() -> None:
