@@ -56,7 +56,7 @@ test-unit: $(VENV)/.development ## the tests that need no started server
 	$(BIN)/python -m pytest -q --ignore tests/flows --ignore tests/attack --ignore tests/spec
 
 test: setup-test ## set up everything and run all tests
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	BENNU_ALL_PEERS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
 bench: $(VENV)/.development ## measure a server of this checkout; see docs/performance.md
 	$(BIN)/python tools/bench.py

@@ -1,6 +1,7 @@
 """Fixtures for every test; the README beside this file says how to use them."""
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -102,3 +103,22 @@ def postgres_url(postgres_settings: StorageSettings) -> str:
         f"postgresql://{postgres.user}:{password}@{postgres.host}:{postgres.port}"
         f"/{postgres.database}?sslmode={postgres.sslmode}&sslrootcert={postgres.sslrootcert}"
     )
+
+
+#: Set by `make test`, which installs all that a test could miss.
+ALL_PEERS = "BENNU_ALL_PEERS"
+#: What the reason of a skip says when `make setup-test` would have brought what is missing.
+INSTALLABLE = "make setup-test"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail what is skipped for want of a peer, where all of them are to be there.
+
+    A peer that needs more than a package, such as root, still skips with that reason.
+    """
+    report = yield
+    if report.skipped and os.environ.get(ALL_PEERS) == "1" and INSTALLABLE in str(report.longrepr):
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid} was skipped under {ALL_PEERS}=1: {report.longrepr}"
+    return report
