@@ -29,12 +29,12 @@ def test_nul_is_refused_everywhere(server: StartedServer) -> None:
         ):
             assert client.get(path).status_code == 422, path
         key = {"data": {"name": "k", "description": "a\0b"}}
-        for path, body in (
-            ("/v1/projects", {"name": "a\0b"}),
-            ("/v1/system/api_keys", key),
-            ("/auth/login", {"email": "a\0b", "password": "x"}),
+        for path, body, expected in (
+            ("/v1/projects", {"name": "a\0b"}, 422),
+            ("/v1/system/api_keys", key, 422),
+            ("/auth/login", {"email": "a\0b", "password": "x"}, 422),
         ):
-            assert client.post(path, json=body).status_code in {401, 422}, path
+            assert client.post(path, json=body).status_code == expected, path
         assert client.post("/v1/projects", json={"name": r"a\u0000b"}).status_code == 200
         headers = {"content-type": "application/json", "x-project-name": "default"}
         span = '{"traceId":"%s","spanId":"%s","name":"a\\u0000b","startTimeUnixNano":"1",'
