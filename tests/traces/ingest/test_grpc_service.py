@@ -8,6 +8,7 @@ import grpc
 import grpc.aio
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.rpc import error_details_pb2, status_pb2
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from sqlalchemy import select
 
@@ -164,8 +165,6 @@ def test_status_of_each_kind(kind: type[AppError], status: Status) -> None:
 
 def test_the_time_to_wait_as_the_protocol_writes_it() -> None:
     """Read back with the messages themselves, which come with the exporters."""
-    error_details_pb2 = pytest.importorskip("google.rpc.error_details_pb2")
-    status_pb2 = pytest.importorskip("google.rpc.status_pb2")
     for message in ("short", "long " * 60):
         trailer = dict(retry_trailer(Status.UNAVAILABLE, message, 1.2))
         status = status_pb2.Status.FromString(trailer["grpc-status-details-bin"])
