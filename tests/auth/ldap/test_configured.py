@@ -12,6 +12,7 @@ from bennu.auth.ldap.configured import (
     UnusableDirectoryError,
     require_ldap_library,
 )
+from bennu.auth.ldap.faults import LdapFault
 from bennu.auth.provision import Identity
 from bennu.kernel.clock import SystemClock
 from bennu.kernel.ids import SystemEntropy
@@ -33,9 +34,11 @@ async def test_it_proves_people_once_started(slapd: SlapdServer) -> None:
     directory.stop()
 
 
-def test_it_starts_while_the_directory_is_away(slapd: SlapdServer) -> None:
+async def test_it_starts_while_the_directory_is_away(slapd: SlapdServer) -> None:
     directory = configured(slapd.env(HOST="no-such-host.invalid"))
     directory.start()
+    with pytest.raises(LdapFault):
+        await directory.prove("alice", Secret("alicepw"))
     directory.stop()
 
 
