@@ -28,10 +28,11 @@ def names(connection: Connection) -> set[str]:
     return set(connection.execute(select(meta.c.name)).scalars()) - {"application"}
 
 
-def slowly_put(name: str) -> object:
+def slowly_put(name: str, begun: threading.Event) -> object:
     """Put a row, after a while that blocks neither the loop nor, on SQLite, a reader."""
 
     def work(connection: Connection) -> None:
+        begun.set()
         connection.execute(insert(meta).values(name=name, value="v"))
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_sleep(0.4)"))
@@ -117,8 +118,9 @@ async def test_a_failing_prepare_prevents_the_work(database: Database) -> None:
 async def test_a_caller_that_gives_up_does_not_stop_what_runs(
     database: Database, lane: Lane
 ) -> None:
-    task = asyncio.create_task(database.write(slowly_put("a"), lane=lane))
-    await asyncio.sleep(0.15)
+    begun = threading.Event()
+    task = asyncio.create_task(database.write(slowly_put("a", begun), lane=lane))
+    assert await asyncio.to_thread(begun.wait, 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -140,8 +142,9 @@ async def test_stop_finishes_what_has_begun(
 ) -> None:
     other = Database(storage_settings, clock)
     await other.start()
-    task = asyncio.create_task(other.write(slowly_put("a")))
-    await asyncio.sleep(0.1)
+    begun = threading.Event()
+    task = asyncio.create_task(other.write(slowly_put("a", begun)))
+    assert await asyncio.to_thread(begun.wait, 60)
     await other.stop()
     await task
     assert await database.read(names) == {"a"}
