@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -300,6 +301,12 @@ class Writers:
             thread.start()
         return threads
 
+    def wait_for(self, changes: int) -> None:
+        """Wait until they have made so many changes, however busy the machine is."""
+        deadline = time.monotonic() + 60
+        while self.changes < changes and not self.errors and time.monotonic() < deadline:
+            time.sleep(0.01)
+
     def stop(self) -> None:
         self._over.set()
 
@@ -343,13 +350,16 @@ async def test_rotation_beside_writers_loses_nothing(
     await seal_under_old(database, 60)
     writers = Writers(storage_settings, 3)
     threads = writers.start()
-    await asyncio.sleep(0.1)
+    await asyncio.to_thread(writers.wait_for, 21)
+    before = writers.changes
+    assert before > 20
     report = await Rotation(database, DURING, batch_rows=5, pause_seconds=0.002).run(no_record)
+    during = writers.changes - before
     writers.stop()
     for thread in threads:
         await asyncio.to_thread(thread.join)
     assert writers.errors == []
-    assert writers.changes > 20
+    assert during > 0
     assert report.is_complete
 
     expected: dict[tuple[str, object], str] = dict(expected_texts(60))
