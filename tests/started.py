@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import ssl
@@ -24,13 +25,29 @@ ADMIN_EMAIL = "admin@localhost"
 FIRST_PASSWORD = "first-Password-of-4-admin"
 PASSWORD = "quite-another-Password-5"
 START_SECONDS = 60
+#: Below 32,768, where Linux begins to take ports for outgoing connections.
+_FIRST_PORT, _PORTS, _RANGES = 20_000, 2_000, 6
+_given: set[int] = set()
 
 
 def free_port() -> int:
-    """Return a port of the loopback address that nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of the loopback address that nobody uses, for a server that is to start.
+
+    Not one that the system would choose: from those it takes the ports of outgoing connections,
+    and one of them could have it before the server starts, or while it starts again. Each worker
+    has a range of its own and gives no port twice in a while.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = _FIRST_PORT + _PORTS * (worker % _RANGES)
+    if len(_given) > _PORTS // 2:
+        _given.clear()
+    while True:
+        port = first + secrets.randbelow(_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            if port not in _given:
+                probe.bind(("127.0.0.1", port))
+                _given.add(port)
+                return port
 
 
 def tls_context(pki: Pki, shown: Certificate | None = None) -> ssl.SSLContext:

@@ -5,7 +5,6 @@ import contextlib
 import itertools
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from bennu.storage.database import Database
 from bennu.storage.migrate import migrate
 from bennu.storage.settings import PostgresSettings, StorageSettings
 from peers.pki import Pki
+from started import free_port
 
 SUPERUSER, SUPERUSER_PASSWORD = "super", "superpw"
 #: An address of this machine that is not in the server's certificate.
@@ -47,12 +47,6 @@ def binaries() -> Path | None:
     return found[-1].parent if found else None
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class PostgresServer:
     """One cluster in a folder of its own; started, restarted and killed at will.
 
@@ -67,7 +61,7 @@ class PostgresServer:
         assert found is not None
         self._bin = found
         self.folder, self.data = folder, folder / "data"
-        self.pki, self.port, self.token_port = pki, _free_port(), _free_port()
+        self.pki, self.port, self.token_port = pki, free_port(), free_port()
         self._numbers = itertools.count(1)
         # PostgreSQL refuses to run as root.
         self._user = "postgres" if os.geteuid() == 0 else None

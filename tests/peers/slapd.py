@@ -15,6 +15,7 @@ from urllib.parse import quote
 import pytest
 
 from peers.pki import Certificate, Pki
+from started import free_port
 
 SLAPD = Path("/usr/sbin/slapd")
 MODULES = Path("/usr/lib/ldap")
@@ -65,13 +66,6 @@ overlay refint
 refint_attributes memberOf member
 overlay ppolicy
 """
-
-
-def free_port() -> int:
-    """Return a port of the loopback address that nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 class SlapdServer:
