@@ -36,7 +36,8 @@ _WORDS: Final = {State.OK: "ok  ", State.WARN: "warn", State.FAIL: "FAIL", State
 def doctor_command(env_file: Path | None, *, offline: bool, as_json: bool) -> None:
     """Check a deployment: settings, files, database, directory, providers, mail, ages.
 
-    Works with the server up or down and never prints a secret. Status 1 when something failed.
+    Works with the server up or down and never prints a secret. Status 1 when something failed,
+    2 when the command itself is not one, such as an unknown option.
     """
     try:
         settings = Settings.from_env(read_env(env_file))
