@@ -71,6 +71,7 @@ def test_an_export_is_asked_for_watched_and_fetched_once(server: StartedServer) 
     assert not texts(page, "export-link")
     assert "fetched" in texts(page, "export-row")[0]
     assert "data-progress" not in page.text
+    assert client.get("/events/exports", timeout=60).text.endswith("event: ended\ndata:\n\n")
 
 
 def test_strangers_and_keys_get_nothing(server: StartedServer) -> None:

@@ -28,6 +28,19 @@ async def test_what_changes_is_told_and_a_refusal_ends_the_stream() -> None:
     ]
 
 
+async def test_a_stream_ends_when_nothing_can_follow() -> None:
+    texts = iter(["half", "all", "never asked for"])
+
+    async def look() -> str:
+        return next(texts)
+
+    streams = Streams(beat_seconds=0.001)
+    found = [event async for event in streams.events("s", "p", look, lambda text: text == "all")]
+    assert found[1:] == [b"event: p\ndata: all\n\n", b"event: ended\ndata:\n\n"]
+    assert len(found) == 3
+    streams.check_room("s")
+
+
 async def nothing() -> str:
     return "0"
 

@@ -24,6 +24,7 @@ from bennu.web.streams import Streams
 
 _PATH = "/account/exports"
 _EVENTS = "/events/exports"
+_UNDER_WAY = ("queued", "running")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,11 @@ def progress_text(rows: Sequence[ExportRow]) -> str:
     return ",".join(f"{row.id} {row.percent} {row.state}" for row in rows)
 
 
+def is_nothing_under_way(progress: str) -> bool:
+    """Whether no export of a ``progress_text`` will change by itself."""
+    return not any(one.endswith(_UNDER_WAY) for one in progress.split(","))
+
+
 class _ExportPages:
     def __init__(self, pages: Pages, flows: ExportFlows) -> None:
         self._pages, self._flows = pages, flows
@@ -93,7 +99,7 @@ class _ExportPages:
             "exports.html",
             status,
             rows=rows,
-            is_under_way=any(row.state in {"queued", "running"} for row in rows),
+            is_under_way=any(row.state in _UNDER_WAY for row in rows),
             errors={} if error is None else problems_of(error),
         )
 
@@ -123,7 +129,7 @@ class _Progress:
         self._rows, self._streams, self._look_again = rows, streams, look_again
 
     async def stream(self, request: Request) -> Response:
-        """Tell how far exports are, until the page or its session is gone."""
+        """Tell how far exports are, until all are done or the page or its session is gone."""
         caller = caller_of(request)
 
         async def look() -> str:
@@ -133,7 +139,7 @@ class _Progress:
         session = session_of_stream(caller)
         self._streams.check_room(session)
         return StreamingResponse(
-            self._streams.events(session, "progress", look),
+            self._streams.events(session, "progress", look, is_nothing_under_way),
             media_type="text/event-stream",
             headers={"x-accel-buffering": "no"},
         )

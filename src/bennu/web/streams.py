@@ -53,13 +53,16 @@ class Streams:
         """End all streams; browsers ask again when the server is back."""
         self._stopping.set()
 
-    async def events(self, session: str, name: str, look: Look) -> AsyncIterator[bytes]:
+    async def events(
+        self, session: str, name: str, look: Look, is_last: Callable[[str], bool] | None = None
+    ) -> AsyncIterator[bytes]:
         """Yield an event whenever there is something else to tell, and a beat otherwise.
 
         Args:
             session: as with ``check_room``.
             name: of the event.
             look: asked at each beat; a refusal ends the stream, and the browser is told so.
+            is_last: whether nothing else can follow what is told; the stream ends then too.
         """
         self._open[session] += 1
         told = ""
@@ -72,6 +75,9 @@ class Streams:
                     return
                 yield _BEAT if text == told else f"event: {name}\ndata: {text}\n\n".encode()
                 told = text
+                if is_last is not None and is_last(text):
+                    yield _ENDED
+                    return
                 await self._pause()
         finally:
             self._open[session] -= 1
