@@ -73,22 +73,3 @@ async def test_an_error_of_the_work_comes_through(one_thread: DirectoryThreads) 
 
     with pytest.raises(KeyError):
         await one_thread.run(fail)
-
-
-async def test_what_nobody_waits_for_is_run_soon_in_a_thread(
-    one_thread: DirectoryThreads,
-) -> None:
-    ran = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    one_thread.later(ran.set)  # nobody signed in yet, so nothing is worth preparing
-    await one_thread.run(lambda _: one_thread.later(lambda: loop.call_soon_threadsafe(ran.set)))
-    assert not ran.is_set()
-    await asyncio.wait_for(ran.wait(), 30)
-
-
-async def test_nothing_is_run_later_once_stopped(one_thread: DirectoryThreads) -> None:
-    ran: list[int] = []
-    await one_thread.run(lambda _: one_thread.later(lambda: ran.append(1)))
-    one_thread.stop()
-    await asyncio.sleep(0.1)
-    assert ran == []

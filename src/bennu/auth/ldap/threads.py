@@ -20,8 +20,6 @@ _THREADS: Final = 8
 _MOST_WAITING: Final = 128
 #: The work looks at its deadline itself; this is for work that does not.
 _GRACE_SECONDS: Final = 1.0
-#: What is done in advance waits until the answer of the one before is out.
-_PAUSE_SECONDS: Final = 0.01
 
 T = TypeVar("T")
 
@@ -38,7 +36,6 @@ class DirectoryThreads:
         self._clock = clock
         self._executor = ThreadPoolExecutor(count, thread_name_prefix="ldap")
         self._under_way = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self, work: Callable[[Deadline], T], seconds: float = SIGN_IN_SECONDS) -> T:
         """Run work in a thread; what it may take begins now, not when a thread is free.
@@ -56,9 +53,8 @@ class DirectoryThreads:
             return work(deadline)
 
         self._under_way += 1
-        self._loop = asyncio.get_running_loop()
         try:
-            future = self._loop.run_in_executor(self._executor, in_time)
+            future = asyncio.get_running_loop().run_in_executor(self._executor, in_time)
             return await asyncio.wait_for(future, seconds + _GRACE_SECONDS)
         except TimeoutError:
             raise _too_late() from None
@@ -66,17 +62,7 @@ class DirectoryThreads:
             self._under_way -= 1
 
     def later(self, work: Callable[[], None]) -> None:
-        """Run something soon that nobody waits for; nothing once stopped.
-
-        Not at once: whoever is signing in now has work left that it would only slow down.
-        """
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(
-                    self._loop.call_later, _PAUSE_SECONDS, self._submit, work
-                )
-
-    def _submit(self, work: Callable[[], None]) -> None:
+        """Run something soon that nobody waits for; nothing once stopped."""
         with contextlib.suppress(RuntimeError):
             self._executor.submit(work)
 
