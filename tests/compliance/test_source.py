@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bennu.network.headers import PAGE_POLICY
 from bennu.storage.schema import metadata
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -192,14 +193,21 @@ def test_no_script_is_made_from_data() -> None:
 
 
 @pytest.mark.asvs("3.5.5", "14.3.3")
-def test_scripts_listen_to_nobody_and_store_nothing() -> None:
+def test_scripts_listen_only_to_their_own_server_and_store_nothing() -> None:
+    """Server-sent events come from an address that the page itself names; no other host may."""
+    assert b"connect-src 'self';" in PAGE_POLICY
     for name, text in SCRIPTS.items():
         for forbidden in (
             *("postMessage", '"message"', "'message'", "onmessage", "BroadcastChannel"),
             *("localStorage", "sessionStorage", "indexedDB", "document.cookie", "caches."),
-            *("serviceWorker", "WebSocket", "EventSource", "cookieStore"),
+            *("serviceWorker", "WebSocket", "cookieStore"),
         ):
             assert forbidden not in text, f"{name}: {forbidden}"
+        streams = re.findall(r"EventSource\(([^)]*)\)", text)
+        assert len(streams) == text.count("EventSource"), name
+        assert set(streams) <= {"address"}, name
+        for address in re.findall(r"\bfollow\(([^,]+),", text):
+            assert re.fullmatch(r"\w+\.dataset\.\w+", address), f"{name}: {address}"
 
 
 @pytest.mark.asvs("15.3.6")
